@@ -1,0 +1,112 @@
+//! The rules for free JSON data, alike for both databases.
+//!
+//! Numbers are IEEE doubles; whole ones up to 2^53 are kept as integers, so that `3` and `3.0` are one
+//! value. NUL is refused everywhere, since PostgreSQL cannot hold it.
+
+use serde_json::{Map, Number, Value};
+
+use super::violation::Violations;
+
+/// How deep objects and arrays may nest, the outermost object counted.
+pub const MAX_DEPTH: usize = 16;
+
+/// Integers beyond this lose digits as doubles: 2^53.
+pub const MAX_SAFE_INTEGER: u64 = 1 << 53;
+
+/// An object of free data.
+pub type Object = Map<String, Value>;
+
+/// The JSON number for `number`, an integer where it is whole and safe. `None` for NaN and infinities.
+pub fn number(number: f64) -> Option<Number> {
+    #[expect(clippy::cast_precision_loss, reason = "2^53 is exact")]
+    let safe = number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+    if safe { Some(Number::from(number as i64)) } else { Number::from_f64(number) }
+}
+
+/// Checks free data and brings its numbers into their one form; violations are noted below `path`.
+pub fn normalise(object: Object, path: &str, bad: &mut Violations) -> Object {
+    match value(Value::Object(object), path, 1, bad) {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    }
+}
+
+fn value(found: Value, path: &str, depth: usize, bad: &mut Violations) -> Value {
+    match found {
+        Value::Object(_) | Value::Array(_) if depth > MAX_DEPTH => {
+            bad.add(path, format!("must not nest deeper than {MAX_DEPTH} levels"));
+            Value::Null
+        }
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, member)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                if key.contains('\0') {
+                    bad.add(path.replace('\0', "\u{fffd}"), "must not have a NUL character in its name");
+                }
+                let member = value(member, &path, depth + 1, bad);
+                (key, member)
+            })
+            .collect(),
+        Value::Array(members) => members
+            .into_iter()
+            .enumerate()
+            .map(|(at, member)| value(member, &format!("{path}[{at}]"), depth + 1, bad))
+            .collect(),
+        Value::String(text) => {
+            if text.contains('\0') {
+                bad.add(path, "must not contain a NUL character");
+            }
+            Value::String(text)
+        }
+        Value::Number(found) => checked_number(&found, path, bad),
+        other => other,
+    }
+}
+
+fn checked_number(found: &Number, path: &str, bad: &mut Violations) -> Value {
+    let whole = found.as_i64().map(i64::unsigned_abs).or_else(|| found.as_u64());
+    if whole.is_some_and(|whole| whole > MAX_SAFE_INTEGER) {
+        bad.add(path, "must not be an integer beyond 2^53, which would lose digits; send it as a string");
+    }
+    found.as_f64().and_then(number).map_or(Value::Null, Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(value: Value) -> Result<Object, Vec<String>> {
+        let Value::Object(object) = value else { panic!("an object") };
+        let mut bad = Violations::new();
+        let object = normalise(object, "custom", &mut bad);
+        bad.into_result(object).map_err(|found| found.into_iter().map(|one| one.field).collect())
+    }
+
+    #[test]
+    fn whole_numbers_have_one_form() {
+        let got = check(json!({"a": 3.0, "b": -0.0, "c": 1.5, "d": 9_007_199_254_740_992_u64})).unwrap();
+        assert_eq!(serde_json::to_string(&got).unwrap(), r#"{"a":3,"b":0,"c":1.5,"d":9007199254740992}"#);
+    }
+
+    #[test]
+    fn integers_beyond_two_to_the_53_are_refused_with_their_path() {
+        let got = check(json!({"a": {"b": [1, 9_007_199_254_740_993_u64]}, "c": -9_007_199_254_740_993_i64}));
+        assert_eq!(got.unwrap_err(), ["custom.a.b[1]", "custom.c"]);
+    }
+
+    #[test]
+    fn nul_is_refused_in_keys_and_text() {
+        assert_eq!(check(json!({"a\0": 1, "b": "x\0"})).unwrap_err(), ["custom.a\u{fffd}", "custom.b"]);
+    }
+
+    #[test]
+    fn sixteen_levels_are_taken_and_seventeen_refused() {
+        let nest = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({ "x": inner }));
+        assert!(check(nest(16)).is_ok());
+        assert!(check(nest(17)).is_err());
+    }
+}

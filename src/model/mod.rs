@@ -1,0 +1,12 @@
+//! Plain types and pure rules. No database, no gRPC, no clock of its own, no I/O.
+
+pub mod clock;
+pub mod filter;
+pub mod id;
+pub mod json;
+pub mod lifecycle;
+pub mod query;
+pub mod role;
+pub mod task;
+pub mod user;
+pub mod violation;

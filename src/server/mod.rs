@@ -1,0 +1,2 @@
+//! Composition.
+pub mod config;
