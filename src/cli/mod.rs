@@ -1,8 +1,132 @@
 //! The command line. Commands are clients of the gRPC API; only what bootstraps opens the database.
+//!
+//! Standard output carries what was asked for, standard error all else. Exit codes, decided here and in
+//! `failure.rs` only: 0 done; 1 failed; 2 wrong usage or settings; 3 done, but some items were refused
+//! or failed; 4 the task was cancelled; 130 interrupted; 141 the reader of standard output went away.
+
+mod app;
+mod connect;
+mod credential;
+mod failure;
+mod healthcheck;
+mod import;
+mod interrupt;
+mod json;
+mod meter;
+mod migrate;
+mod output;
+mod retry;
+mod serve;
+mod settings;
+mod task;
+mod text;
+mod token;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+use failure::{Exit, Outcome};
+
+/// A self-hosted gRPC service that other services ask about their users.
+#[derive(Debug, Parser)]
+#[command(name = "usher", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs the server until SIGTERM or Ctrl-C.
+    Serve(serve::Serve),
+    /// Brings the database to the form this version needs, and ends.
+    Migrate(migrate::Migrate),
+    /// Apps, the tenants: opens the database directly.
+    App(app::App),
+    /// Mints and judges tokens.
+    Token(token::Token),
+    /// Imports users from a file: a JSON array or JSON lines.
+    Import(import::Import),
+    /// Follows and steers tasks.
+    Task(task::Task),
+    /// Asks a running server whether it serves.
+    Healthcheck(healthcheck::Healthcheck),
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli: Cli = match settings::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(err) => {
+            // Where nobody can read the text, the exit code still tells.
+            let _ = err.print();
+            return if err.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    match run(cli.verb) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Serve(serve) => serve.run(),
+        Verb::Migrate(migrate) => block_on(migrate.run()),
+        Verb::App(app) => block_on(app.run()),
+        Verb::Token(token) => block_on(token.run()),
+        Verb::Import(import) => block_on(import.run()),
+        Verb::Task(task) => block_on(task.run()),
+        Verb::Healthcheck(healthcheck) => block_on(healthcheck.run()),
+    }
+}
+
+/// Runs a command to its end. Enough for a client: one connection, driven by one thread.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| failure::Failure::failed(format!("cannot start: {err}")))?;
+    let outcome = runtime.block_on(command);
+    // A reader that hangs on a slow disk must not keep the program from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        for line in [
+            "usher serve --listen 127.0.0.1:0",
+            "usher migrate --data-dir d",
+            "usher app create shop --data-dir d --json",
+            "usher app list",
+            "usher token server --key k --secret-file f --validity 1h",
+            "usher token user ada --validity 5m --claims {}",
+            "usher token verify -",
+            "usher import users.jsonl --mode insert --import-id x",
+            "usher task watch 1 --json",
+            "usher task list --state failed --limit 5",
+            "usher task items 1 --failed",
+            "usher task cancel 1 --server 127.0.0.1:1",
+            "usher healthcheck --wait 30s",
+        ] {
+            let args = line.split(' ').map(Into::into);
+            assert!(settings::parse::<Cli>(args).is_ok(), "{line}");
+        }
+    }
 }

@@ -50,8 +50,9 @@ impl From<UserId> for String {
 /// A task's id.
 pub type TaskId = Uuid;
 
-/// An app's id.
-pub type AppId = Uuid;
+/// An app's number. Small, since it leads every key of every table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppId(pub i32);
 
 /// Text a caller chose to name a request or an import: 1 to 128 bytes, no control characters.
 pub fn parse_request_id(text: String) -> Result<String, &'static str> {

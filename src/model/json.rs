@@ -43,7 +43,7 @@ fn value(found: Value, path: &str, depth: usize, bad: &mut Violations) -> Value 
             .map(|(key, member)| {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 if key.contains('\0') {
-                    bad.add(path.replace('\0', "\u{fffd}"), "must not have a NUL character in its name");
+                    bad.add(path.as_str(), "must not have a NUL character in its name");
                 }
                 let member = value(member, &path, depth + 1, bad);
                 (key, member)

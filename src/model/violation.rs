@@ -1,5 +1,8 @@
 //! What is wrong with a request, field by field. Collected, so that a caller hears of everything at once.
 
+/// Characters of a path that are told.
+const MAX_FIELD: usize = 200;
+
 /// What kind of rule was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -73,8 +76,15 @@ impl Violations {
     }
 
     fn push(&mut self, rule: Rule, field: impl Into<String>, description: impl Into<String>) {
-        self.found.push(Violation { field: field.into(), description: description.into(), rule });
+        let field = printable(&field.into());
+        self.found.push(Violation { field, description: description.into(), rule });
     }
+}
+
+/// A path may hold keys that the caller chose: what travels back, or into a database, is short and plain.
+fn printable(field: &str) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    field.chars().take(MAX_FIELD).map(plain).collect()
 }
 
 fn join(prefix: &str, field: &str) -> String {

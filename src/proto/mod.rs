@@ -4,7 +4,7 @@ pub mod codec;
 
 /// Package `usher.v1`; its documentation is in the `.proto` files.
 pub mod v1 {
-    #![expect(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from proto/")]
+    #![expect(missing_docs, clippy::pedantic, reason = "generated from proto/")]
     tonic::include_proto!("usher.v1");
 }
 

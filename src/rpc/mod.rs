@@ -1,1 +1,26 @@
-//! rpc
+//! gRPC in and out. One folder a service, one file per capability; the folder's `mod.rs` lists the RPCs,
+//! a line each. Every handler decodes, calls the domain, encodes; the [`gate`] before them authorises.
+
+pub mod auth;
+mod content;
+mod decode;
+pub mod gate;
+mod json;
+pub mod status;
+mod tasks;
+mod time;
+mod tokens;
+mod users;
+
+pub use self::content::Content;
+pub use self::tasks::Tasks;
+pub use self::tokens::Tokens;
+pub use self::users::Users;
+
+use tonic::{Response, Status};
+
+/// Bytes that an answer may have, so that clients with stock limits can read it.
+const MAX_ANSWER: usize = 3_500 * 1024;
+
+/// What a handler answers.
+type RpcResult<T> = Result<Response<T>, Status>;

@@ -1,2 +1,15 @@
-//! Composition.
+//! Composition: opens the database, puts the layers together, listens, and drains.
+
+pub mod admin;
 pub mod config;
+mod drain;
+mod first_start;
+mod greeting;
+mod handshake;
+mod health;
+mod open;
+mod serve;
+pub mod telemetry;
+
+pub use self::open::StartError;
+pub use self::serve::{Running, run, start};

@@ -1,1 +1,26 @@
-//! storage
+//! The only place with SQL: entities, migrations, and one file of queries per capability.
+//!
+//! Query functions take a connection ([`Db`] to read, [`Tx`] to write) and never begin a transaction;
+//! [`Store::write`] does. What differs between SQLite and PostgreSQL lives in `backend/`.
+
+pub mod apps;
+pub mod backend;
+pub mod entity;
+mod error;
+pub mod filter;
+pub mod get;
+pub mod import;
+pub mod items;
+pub mod lifecycle;
+pub mod migration;
+pub mod page;
+pub mod query;
+pub mod queue;
+pub mod row;
+mod store;
+pub mod tasks;
+pub mod tokens;
+pub mod upsert;
+
+pub use error::{Retryable, StoreError};
+pub use store::{Db, Store, Tx, Urgency};

@@ -1,2 +1,11 @@
-//! it
-fn main(){}
+//! The tests of usher from outside: over gRPC, on both databases, with real processes where they matter.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test, these are how it fails"
+)]
+
+mod harness;
+mod users;

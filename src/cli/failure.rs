@@ -1,0 +1,240 @@
+//! Why a command did not succeed: the text for people, and the exit code for scripts.
+//!
+//! [`Failure::of_status`] is the only place that turns a gRPC status into text.
+
+use std::error::Error as _;
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// Exit codes; see the table at [`super`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    Success,
+    Failed,
+    Usage,
+    /// Done, but some items were refused or failed.
+    Partly,
+    Cancelled,
+    Interrupted,
+    /// As a shell tells of a program that SIGPIPE ended.
+    ReaderGone,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Partly => 3,
+            Exit::Cancelled => 4,
+            Exit::Interrupted => 130,
+            Exit::ReaderGone => 141,
+        })
+    }
+}
+
+/// What every command answers.
+pub(super) type Outcome = Result<Exit, Failure>;
+
+/// A command that did not succeed. The text may have several lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    exit: Exit,
+    text: String,
+}
+
+impl Failure {
+    /// The caller asked for something that cannot be.
+    pub(super) fn usage(text: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, text: text.into() }
+    }
+
+    /// It was tried and did not work.
+    pub(super) fn failed(text: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, text: text.into() }
+    }
+
+    /// Standard output cannot be written.
+    pub(super) fn of_stdout(err: &std::io::Error) -> Self {
+        if err.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self { exit: Exit::ReaderGone, text: String::new() };
+        }
+        Self::failed(format!("cannot write to standard output: {err}"))
+    }
+
+    /// The server at `server`, or the way to it, answered a call with `status`.
+    pub(super) fn of_status(status: &Status, server: &str) -> Self {
+        if is_unreachable(status) {
+            let cause = deepest_cause(status);
+            return Self::failed(format!(
+                "cannot reach {server}: {cause}\nhint: is usher running at {server}? Say otherwise with --server"
+            ));
+        }
+        let details = status.get_error_details();
+        let mut text = format!("{} ({})", message(status), reason(status));
+
+        let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
+        for violation in violations {
+            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        }
+        let metadata = details.error_info().map(|info| &info.metadata);
+        let total = metadata.and_then(|data| data.get("violations_total")).and_then(|total| total.parse().ok());
+        if let Some(more) = total.and_then(|total: usize| total.checked_sub(violations.len())).filter(|n| *n > 0) {
+            text.push_str(&format!("\n  ... and {more} more"));
+        }
+        if let Some(id) = metadata.and_then(|data| data.get("error_id")) {
+            text.push_str(&format!("\nhint: error {id} in the server's log tells the whole story"));
+        }
+        if let Some(hint) = hint(&reason(status)) {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        Self::failed(text)
+    }
+
+    /// The same failure, with a line that says what to do now.
+    #[must_use]
+    pub(super) fn and(mut self, advice: &str) -> Self {
+        self.text.push('\n');
+        self.text.push_str(advice);
+        self
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The reason usher gives, without the prefix; the gRPC code where it gives none.
+pub(super) fn reason(status: &Status) -> String {
+    match status.get_error_details().error_info() {
+        Some(info) if !info.reason.is_empty() => info.reason.clone(),
+        _ => code_name(status.code()).to_owned(),
+    }
+}
+
+/// How long the server asks callers to wait.
+pub(super) fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_error_details().retry_info().and_then(|info| info.retry_delay)
+}
+
+/// Whether the call broke on its way, rather than being answered.
+pub(super) fn is_broken(status: &Status) -> bool {
+    // A status that came over the wire has no source.
+    status.source().is_some()
+        && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+}
+
+fn is_unreachable(status: &Status) -> bool {
+    status.code() == Code::Unavailable && status.source().is_some()
+}
+
+fn deepest_cause(status: &Status) -> String {
+    let mut cause = status.source();
+    while let Some(next) = cause.and_then(std::error::Error::source) {
+        cause = Some(next);
+    }
+    cause.map_or_else(|| status.message().to_owned(), ToString::to_string)
+}
+
+fn message(status: &Status) -> String {
+    match status.message() {
+        "" if is_broken(status) => format!("the connection broke: {}", deepest_cause(status)),
+        "" => "the call failed".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+fn hint(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "CREDENTIALS_MISSING" => "give --key and --secret-file, or a token by --token-file or USHER_TOKEN",
+        "API_KEY_UNKNOWN" => "`usher app list` shows the keys there are",
+        "TOKEN_INVALID" => "does the secret file belong to the key, and the key to this server?",
+        "TOKEN_NOT_YET_VALID" => "do the clocks of this machine and the server agree?",
+        "TOKEN_EXPIRED" | "TOKEN_REVOKED" => "get a new token",
+        "PERMISSION_MISSING" => "this needs a server token: give --key and --secret-file",
+        "TASK_NOT_FOUND" => "`usher task list` shows the tasks there are",
+        "TASK_NOT_FAILED" | "TASK_FINISHED" => "`usher task get` shows how it ended",
+        "UNIMPLEMENTED" => "is this usher, and as new as this program?",
+        _ => return None,
+    })
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::{ErrorDetails, FieldViolation};
+
+    use super::*;
+
+    #[test]
+    fn fields_are_listed_and_the_rest_counted() {
+        let metadata = HashMap::from([("violations_total".to_owned(), "7".to_owned())]);
+        let mut details = ErrorDetails::with_error_info("INVALID_FIELD", "usher", metadata);
+        details.set_bad_request(vec![FieldViolation::new("users[0].id", "must not be empty")]);
+        let status = Status::with_error_details(Code::InvalidArgument, "request has invalid fields", details);
+
+        let failure = Failure::of_status(&status, "http://here");
+
+        assert_eq!(
+            failure.to_string(),
+            "request has invalid fields (INVALID_FIELD)\n  users[0].id: must not be empty\n  ... and 6 more"
+        );
+    }
+
+    #[test]
+    fn a_status_without_details_shows_its_code() {
+        let status = Status::deadline_exceeded("too slow");
+        assert_eq!(Failure::of_status(&status, "x").to_string(), "too slow (DEADLINE_EXCEEDED)");
+    }
+
+    #[test]
+    fn an_unreachable_server_is_named_with_the_cause() {
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let mut status = Status::unavailable("tcp connect error");
+        status.set_source(std::sync::Arc::new(refused));
+
+        let text = Failure::of_status(&status, "http://here").to_string();
+
+        assert!(text.starts_with("cannot reach http://here: connection refused\nhint: is usher running"), "{text}");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_cause_for_words() {
+        let failure = Failure::of_stdout(&std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit(), failure.to_string().as_str()), (Exit::ReaderGone, ""));
+    }
+}

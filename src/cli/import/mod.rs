@@ -1,0 +1,124 @@
+//! `usher import`: a file of users into the server, resumable and in constant memory.
+//!
+//! `source` reads the file and `split` cuts it; `window` holds what is on its way and `tally` keeps the
+//! books; `session` moves it all; `report` tells of it. An import is named after the content of its file,
+//! so that the same command, given again, goes on where it was interrupted.
+
+mod report;
+mod session;
+mod source;
+mod split;
+mod tally;
+mod window;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::connect::Connection;
+use super::failure::{Exit, Failure, Outcome};
+use super::interrupt::Interrupt;
+use super::output;
+use crate::proto::v1::ImportMode;
+use report::{Ending, Report};
+use session::{Finish, Plan, Session};
+use source::Source;
+
+const AGAIN: &str = "hint: what was stored stays stored; run the same command again to go on from there";
+
+/// The file holds objects like `{"type": "user", "item": {"id": "ada"}}`. Exits with 3 where items were
+/// refused; each is told by file and line. Interrupted, the same command goes on where it stopped.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// A JSON array, or JSON lines.
+    file: PathBuf,
+    /// What becomes of items that exist.
+    #[arg(long, value_name = "MODE", default_value = "upsert")]
+    mode: Mode,
+    /// Names the import, so that it can be resumed. [default: derived from the content of the file]
+    #[arg(long, value_name = "ID", value_parser = import_id)]
+    import_id: Option<String>,
+    /// Print events as JSON, one a line: started, resumed, progress, refused, and done, failed or interrupted.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    /// Replace what exists.
+    Upsert,
+    /// Skip what exists.
+    Insert,
+}
+
+impl Import {
+    pub(super) async fn run(self) -> Outcome {
+        let source = Source::open(&self.file)?;
+        let client = self.connection.open()?;
+        // With an id of one's own, the file may grow between runs.
+        let fingerprint = match &self.import_id {
+            Some(_) => None,
+            None => Some(source.fingerprint().await?),
+        };
+        let plan = Plan {
+            import_id: self.import_id.unwrap_or_else(|| self.mode.name(fingerprint.as_deref().unwrap_or_default())),
+            mode: self.mode.to_proto(),
+            size: source.size,
+        };
+        let import_id = plan.import_id.clone();
+        let report = Report::new(self.json, source.name());
+        let file = source.elements(fingerprint);
+        let mut session = Session::new(client, plan, file, Interrupt::new(), report);
+
+        let finish = session.run().await.map_err(|failure| failure.and(AGAIN));
+        conclude(session, finish, &source.name(), &import_id)
+    }
+}
+
+/// Tells how it ended, and decides the exit code.
+fn conclude(session: Session, finish: Result<Finish, Failure>, file: &str, import_id: &str) -> Outcome {
+    let standing = session.standing();
+    let (ending, outcome) = match finish {
+        Err(failure) => (Ending::Failed, Err(failure)),
+        Ok(Finish::Interrupted) => (Ending::Interrupted, Ok(Exit::Interrupted)),
+        Ok(Finish::Read(Some(fault))) => (Ending::Failed, Err(Failure::failed(format!("{file}: {fault}")).and(AGAIN))),
+        Ok(Finish::Read(None)) if session.is_of_another_file() => {
+            let failure = Failure::failed(format!(
+                "the import `{import_id}` is committed beyond the end of {file}: it was begun with another file"
+            ));
+            (Ending::Failed, Err(failure.and("hint: give another --import-id")))
+        }
+        Ok(Finish::Read(None)) if standing.counts.refused > 0 => (Ending::Complete, Ok(Exit::Partly)),
+        Ok(Finish::Read(None)) => (Ending::Complete, Ok(Exit::Success)),
+    };
+    let told = session.into_report().ended(ending, &standing);
+    if ending == Ending::Interrupted {
+        output::note("interrupted; what is stored stays stored: run the same command again to go on from there");
+    }
+    // What went wrong with the import is worse than what went wrong with telling it.
+    let exit = outcome?;
+    told.map(|()| exit)
+}
+
+impl Mode {
+    const fn to_proto(self) -> ImportMode {
+        match self {
+            Self::Upsert => ImportMode::Upsert,
+            Self::Insert => ImportMode::Insert,
+        }
+    }
+
+    /// The name of the import of a file with this fingerprint.
+    fn name(self, fingerprint: &str) -> String {
+        match self {
+            Self::Upsert => format!("upsert-sha256-{fingerprint}"),
+            Self::Insert => format!("insert-sha256-{fingerprint}"),
+        }
+    }
+}
+
+fn import_id(text: &str) -> Result<String, &'static str> {
+    if (1..=128).contains(&text.len()) { Ok(text.to_owned()) } else { Err("must be 1 to 128 bytes long") }
+}

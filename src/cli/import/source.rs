@@ -1,0 +1,169 @@
+//! The file an import reads: what it is, its fingerprint, and its elements, read on a thread of their own.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::split::{Element, Splitter};
+use crate::cli::failure::Failure;
+
+const CHUNK: usize = 64 * 1024;
+/// Chunks read ahead at most.
+const AHEAD: usize = 4;
+
+/// A file that can be read again.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    path: PathBuf,
+    /// Its size when it was looked at, in bytes.
+    pub(super) size: u64,
+}
+
+/// What reading a file yields.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The elements of one chunk.
+    Elements(Vec<Element>),
+    /// Nothing more comes; if that is not the end of the file, why.
+    End(Result<(), String>),
+}
+
+impl Source {
+    /// Looks at the file.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let again = "an import reads its file more than once, to resume after an interruption: \
+                     write the data to a file first, and give its name";
+        if path.as_os_str() == "-" {
+            return Err(Failure::usage(format!("standard input cannot be read twice: {again}")));
+        }
+        let about = std::fs::metadata(path)
+            .map_err(|err| Failure::usage(format!("cannot read {}: {err}", path.display())))?;
+        if !about.is_file() {
+            return Err(Failure::usage(format!("{} is not a regular file: {again}", path.display())));
+        }
+        Ok(Self { path: path.to_owned(), size: about.len() })
+    }
+
+    /// Its name, as it was given.
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The SHA-256 of its content, in hexadecimal digits.
+    pub(super) async fn fingerprint(&self) -> Result<String, Failure> {
+        let path = self.path.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let mut hash = Sha256::new();
+            each_chunk(&path, |chunk| {
+                hash.update(chunk);
+                true
+            })?;
+            io::Result::Ok(format!("{:x}", hash.finalize()))
+        });
+        let hashed = work.await.map_err(|err| Failure::failed(err.to_string()))?;
+        hashed.map_err(|err| Failure::failed(format!("cannot read {}: {err}", self.path.display())))
+    }
+
+    /// Reads its elements from the start. With a `fingerprint`, tells at the end whether it still has it.
+    pub(super) fn elements(&self, fingerprint: Option<String>) -> mpsc::Receiver<Step> {
+        let (steps, read) = mpsc::channel(AHEAD);
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || {
+            let end = read_elements(&path, fingerprint.as_deref(), &steps);
+            // Whoever no longer listens does not want to know.
+            let _ = steps.blocking_send(Step::End(end));
+        });
+        read
+    }
+}
+
+fn read_elements(path: &Path, fingerprint: Option<&str>, steps: &mpsc::Sender<Step>) -> Result<(), String> {
+    let mut splitter = Splitter::default();
+    let mut hash = Sha256::new();
+    let mut fault = None;
+    let read = each_chunk(path, |chunk| {
+        if fingerprint.is_some() {
+            hash.update(chunk);
+        }
+        let mut found = Vec::new();
+        fault = splitter.feed(chunk, &mut found).err();
+        let heard = found.is_empty() || steps.blocking_send(Step::Elements(found)).is_ok();
+        heard && fault.is_none()
+    });
+    read.map_err(|err| format!("cannot read it: {err}"))?;
+    if fault.is_none() {
+        let mut found = Vec::new();
+        fault = splitter.finish(&mut found).err();
+        let _ = steps.blocking_send(Step::Elements(found));
+    }
+    if let Some(fault) = fault {
+        return Err(fault.to_string());
+    }
+    match fingerprint {
+        Some(expected) if format!("{:x}", hash.finalize()) != expected => {
+            Err("it was changed while it was being imported".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Hands over the file chunk by chunk, until `take` has enough.
+fn each_chunk(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) if take(buffer.get(..read).unwrap_or_default()) => {}
+            Ok(_) => return Ok(()),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(content: &str, fingerprint: Option<String>) -> (usize, Result<(), String>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        let mut steps = Source::open(file.path()).unwrap().elements(fingerprint);
+        let mut elements = 0;
+        loop {
+            match steps.recv().await.unwrap() {
+                Step::Elements(found) => elements += found.len(),
+                Step::End(end) => return (elements, end),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_to_its_end_or_to_its_fault() {
+        let lines = "{\"a\":1}\n".repeat(50_000);
+        assert_eq!(read(&lines, None).await, (50_000, Ok(())));
+        let (elements, end) = read("[1,2,", None).await;
+        assert_eq!((elements, end), (2, Err("line 1, column 6: the file ends within the array".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_between_two_readings_is_noticed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[1]").unwrap();
+        let fingerprint = Source::open(file.path()).unwrap().fingerprint().await.unwrap();
+        assert_eq!(fingerprint.len(), 64);
+        assert_eq!(read("[1]", Some(fingerprint.clone())).await.1, Ok(()));
+        assert!(read("[2]", Some(fingerprint)).await.1.is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_twice_is_refused() {
+        for path in ["-", "/", "/dev/null", "/nowhere"] {
+            assert!(Source::open(Path::new(path)).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `usher task watch`: follows a task to its end, whatever becomes of connections and servers meanwhile.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tonic::{Status, Streaming};
+
+use super::view::View;
+use crate::cli::connect::{Client, Connection};
+use crate::cli::failure::{self, Exit, Failure, Outcome};
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output;
+use crate::cli::retry::Patience;
+use crate::proto::v1::{Task, TaskState, WatchTaskRequest, WatchTaskResponse};
+
+/// Without any contact for this long, it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A stream that lived this long was contact, even if it told nothing.
+const HELD: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// The task.
+    task_id: String,
+    /// Print a JSON object for each change, one a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Watch {
+    pub(super) async fn run(self) -> Outcome {
+        let follower = Follower {
+            client: self.connection.open()?,
+            task_id: self.task_id,
+            view: View::new(self.json),
+            interrupt: Interrupt::new(),
+            patience: Patience::new(PATIENCE, Instant::now()),
+            last: None,
+        };
+        follower.follow().await
+    }
+}
+
+struct Follower {
+    client: Client,
+    task_id: String,
+    view: View,
+    interrupt: Interrupt,
+    patience: Patience,
+    last: Option<Task>,
+}
+
+/// Why following a stream ended.
+enum End {
+    Over,
+    Interrupted,
+    Broken(Status),
+}
+
+impl Follower {
+    async fn follow(mut self) -> Outcome {
+        let end = self.to_the_end().await;
+        self.view.end(self.last.as_ref(), Instant::now())?;
+        match end? {
+            Some(task) => Ok(verdict(&task)),
+            None => {
+                output::note(format_args!(
+                    "the task goes on; see it again with: usher task watch {}",
+                    self.task_id
+                ));
+                Ok(Exit::Interrupted)
+            }
+        }
+    }
+
+    /// The task in its terminal state; `None` where Ctrl-C came first.
+    async fn to_the_end(&mut self) -> Result<Option<Task>, Failure> {
+        loop {
+            let status = match self.one_stream().await? {
+                End::Over => return Ok(self.last.clone()),
+                End::Interrupted => return Ok(None),
+                End::Broken(status) => status,
+            };
+            let first = self.patience.is_fresh();
+            let delay = self.patience.next(Instant::now(), failure::retry_delay(&status));
+            let Some(delay) = delay.filter(|_| self.client.may_recover(&status)) else {
+                return Err(self.client.failure(&status));
+            };
+            if first && failure::reason(&status) != "SERVER_DRAINING" {
+                self.view.note("the connection is lost; trying again");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.interrupt.wait() => return Ok(None),
+            }
+        }
+    }
+
+    /// Follows one stream, from the last revision seen.
+    async fn one_stream(&mut self) -> Result<End, Failure> {
+        let after_revision = self.last.as_ref().map_or(0, |task| task.revision);
+        let request = WatchTaskRequest { task_id: self.task_id.clone(), after_revision };
+        let mut tasks = self.client.tasks();
+        let opened = tokio::select! {
+            opened = tasks.watch_task(request) => opened,
+            () = tokio::time::sleep_until(self.patience.end().into()) => Err(silent()),
+            () = self.interrupt.wait() => return Ok(End::Interrupted),
+        };
+        match opened {
+            Ok(stream) => self.read(stream.into_inner()).await,
+            Err(status) => Ok(End::Broken(status)),
+        }
+    }
+
+    async fn read(&mut self, mut stream: Streaming<WatchTaskResponse>) -> Result<End, Failure> {
+        let opened = Instant::now();
+        loop {
+            let due = self.view.due();
+            let message = tokio::select! {
+                message = stream.message() => message,
+                () = wait_until(due) => {
+                    self.view.flush(Instant::now())?;
+                    continue;
+                }
+                () = self.interrupt.wait() => return Ok(End::Interrupted),
+            };
+            let now = Instant::now();
+            match message {
+                Ok(Some(WatchTaskResponse { task: Some(task) })) => {
+                    self.patience.progress(now);
+                    self.last = Some(task.clone());
+                    self.view.show(task, now)?;
+                }
+                Ok(Some(WatchTaskResponse { task: None })) => {}
+                Ok(None) if self.last.as_ref().is_some_and(|task| is_over(task.state())) => return Ok(End::Over),
+                ended => {
+                    // A task can wait for hours without a change, so a stream that held was contact too.
+                    if now.duration_since(opened) >= HELD {
+                        self.patience.progress(now);
+                    }
+                    let early = || Status::unavailable("the stream ended before the task");
+                    return Ok(End::Broken(ended.err().unwrap_or_else(early)));
+                }
+            }
+        }
+    }
+}
+
+/// The error where a server took the call and then said nothing.
+fn silent() -> Status {
+    Status::deadline_exceeded("the server does not answer")
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a task in this state changes no more, unless somebody retries it.
+pub(super) const fn is_over(state: TaskState) -> bool {
+    matches!(state, TaskState::Completed | TaskState::Failed | TaskState::Cancelled)
+}
+
+fn verdict(task: &Task) -> Exit {
+    match task.state() {
+        TaskState::Completed if task.users_failed == 0 => Exit::Success,
+        TaskState::Completed => {
+            output::note(format_args!("hint: usher task items {} --failed tells why", task.task_id));
+            Exit::Partly
+        }
+        TaskState::Cancelled => Exit::Cancelled,
+        _ => {
+            let error = task.error.clone().unwrap_or_default();
+            output::note(format_args!("usher: the task failed: {} ({})", error.message, error.reason));
+            output::note(format_args!("hint: usher task retry {} takes it up where it stopped", task.task_id));
+            Exit::Failed
+        }
+    }
+}

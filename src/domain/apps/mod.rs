@@ -1,0 +1,4 @@
+//! Apps, the tenants, and what belongs to them as such.
+
+pub mod create;
+pub mod keys;

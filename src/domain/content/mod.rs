@@ -1,0 +1,3 @@
+//! What users made elsewhere, taken in.
+
+pub mod import;

@@ -1,0 +1,115 @@
+//! Everything a caller can be told. `rpc::status` is the one way out.
+
+use crate::engine::ControlError;
+use crate::model::reason::Reason;
+use crate::model::violation::Violation;
+use crate::storage::{Retryable, StoreError};
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request breaks rules of form.
+    #[error("the request has {} invalid field(s)", .0.len())]
+    Invalid(Vec<Violation>),
+    /// The request is well formed, but the state of the world is against it, place by place.
+    #[error("the state of the world is against it")]
+    State(Vec<Subject>),
+    /// Too much at a time.
+    #[error("{0}")]
+    TooLarge(&'static str),
+    /// A page token that is not ours, or not for this query.
+    #[error("the page token is damaged, or belongs to another query")]
+    PageToken,
+    /// No token.
+    #[error("no token was sent; send `authorization: Bearer <token>`")]
+    CredentialsMissing,
+    /// A kid nobody has.
+    #[error("`x-api-key` names no key, or is missing beside a token without `kid`")]
+    ApiKeyUnknown,
+    /// A token that is no good, for one of the token reasons.
+    #[error("the token is not accepted")]
+    Token(Reason),
+    /// The caller may not do this.
+    #[error("{rpc} needs {needs}")]
+    PermissionMissing {
+        /// What was called.
+        rpc: &'static str,
+        /// What the caller lacks.
+        needs: &'static str,
+    },
+    /// A request or import id that was used for something else.
+    #[error("this id was used for another request; choose another")]
+    RequestIdReused,
+    /// No such task.
+    #[error("there is no such task in this app")]
+    TaskNotFound,
+    /// The task has ended.
+    #[error("the task has ended")]
+    TaskFinished,
+    /// The task has not failed.
+    #[error("only a failed task can be retried")]
+    TaskNotFailed,
+    /// Somebody else was in the way, for longer than we try.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// More calls than the server takes.
+    #[error("the server has too much to do; try again shortly")]
+    Overloaded,
+    /// The server goes down.
+    #[error("the server is going down; try again on another connection")]
+    Draining,
+    /// Over time.
+    #[error("the call took longer than allowed")]
+    DeadlineExceeded,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One place where the state of the world is against a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Path in the request: `users[3]`.
+    pub field: String,
+    /// What is against it; the first subject's reason is the error's.
+    pub reason: Reason,
+}
+
+impl Error {
+    /// One field that breaks a rule of form.
+    pub fn invalid(field: &str, description: &str) -> Self {
+        Self::Invalid(vec![Violation {
+            field: field.to_owned(),
+            description: description.to_owned(),
+            rule: crate::model::violation::Rule::Invalid,
+        }])
+    }
+
+    /// One place that the state of the world is against.
+    pub fn state(field: &str, reason: Reason) -> Self {
+        Self::State(vec![Subject { field: field.to_owned(), reason }])
+    }
+}
+
+impl Retryable for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(err) if err.is_conflict())
+    }
+}
+
+impl From<Vec<Violation>> for Error {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<ControlError> for Error {
+    fn from(err: ControlError) -> Self {
+        match err {
+            ControlError::NotFound => Self::TaskNotFound,
+            ControlError::Finished => Self::TaskFinished,
+            ControlError::NotFailed => Self::TaskNotFailed,
+            ControlError::Store(err) => Self::Store(err),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Reading, following and steering tasks.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Domain, Error};
+use crate::engine::TaskStates;
+use crate::model::id::TaskId;
+use crate::model::task::{Item, Outcome, Task, TaskState};
+use crate::storage::items;
+use crate::storage::tasks::{self, TaskQuery};
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "documented at the proto message")]
+pub struct ListTasks {
+    pub states: Vec<TaskState>,
+    pub kinds: Vec<String>,
+    pub limit: u32,
+    pub page_token: String,
+}
+
+/// Which items of a task to list.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "documented at the proto message")]
+pub struct ListTaskItems {
+    pub task: TaskId,
+    pub outcomes: Vec<Outcome>,
+    pub limit: u32,
+    pub page_token: String,
+}
+
+/// A page, and the token of the next one where there may be more.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    pub next_page_token: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct After(i64, String);
+
+impl Domain {
+    /// One task.
+    pub async fn get_task(&self, call: &Call, id: TaskId) -> Result<Task, Error> {
+        let db = self.read(call.deadline).await?;
+        tasks::find_task(&db, call.app(), id).await?.ok_or(Error::TaskNotFound)
+    }
+
+    /// Tasks, newest first.
+    pub async fn list_tasks(&self, call: &Call, list: ListTasks) -> Result<Page<Task>, Error> {
+        let query = format!("tasks {:?} {:?}", list.states, list.kinds);
+        let after = self.after::<After>(call, &query, &list.page_token)?;
+        let limit = list.limit as usize;
+        let select = TaskQuery {
+            states: list.states,
+            kinds: list.kinds,
+            after: after.map(|After(created_at, id)| (created_at, id)),
+            limit: limit as u64 + 1,
+        };
+        let db = self.read(call.deadline).await?;
+        let rows = tasks::list_tasks(&db, call.app(), &select).await?;
+        Ok(self.page(call, &query, rows, limit, |task| After(task.created_at.micros(), task.id.to_string())))
+    }
+
+    /// Items of a task, in order.
+    pub async fn list_task_items(&self, call: &Call, list: ListTaskItems) -> Result<Page<Item>, Error> {
+        let query = format!("items {} {:?}", list.task, list.outcomes);
+        let after = self.after::<i32>(call, &query, &list.page_token)?;
+        let limit = list.limit as usize;
+        let db = self.read(call.deadline).await?;
+        tasks::find_task(&db, call.app(), list.task).await?.ok_or(Error::TaskNotFound)?;
+        let rows =
+            items::list_items(&db, call.app(), list.task, &list.outcomes, after, limit as u64 + 1).await?;
+        Ok(self.page(call, &query, rows, limit, |item| item.index))
+    }
+
+    /// Follows a task from after `after_revision` to its end.
+    pub async fn watch_task(&self, call: &Call, id: TaskId, after_revision: i64) -> Result<TaskStates, Error> {
+        let states = self.engine.watch(call.app(), id, after_revision, Some(call.deadline)).await?;
+        states.ok_or(Error::TaskNotFound)
+    }
+
+    /// Asks a task to end.
+    pub async fn cancel_task(&self, call: &Call, id: TaskId) -> Result<Task, Error> {
+        Ok(self.engine.cancel(call.app(), id, Some(call.deadline)).await?)
+    }
+
+    /// Takes up a failed task again.
+    pub async fn retry_task(&self, call: &Call, id: TaskId) -> Result<Task, Error> {
+        Ok(self.engine.retry(call.app(), id, Some(call.deadline)).await?)
+    }
+
+    fn after<C: serde::de::DeserializeOwned>(
+        &self,
+        call: &Call,
+        query: &str,
+        token: &str,
+    ) -> Result<Option<C>, Error> {
+        if token.is_empty() { Ok(None) } else { self.open_page_token(call, query, token).map(Some) }
+    }
+
+    /// Cuts `rows`, of which one more than `limit` was read, into a page.
+    fn page<T, C: Serialize>(
+        &self,
+        call: &Call,
+        query: &str,
+        mut rows: Vec<T>,
+        limit: usize,
+        cursor: impl Fn(&T) -> C,
+    ) -> Page<T> {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more);
+        let next_page_token = last.map(|last| self.page_token(call, query, &cursor(last)));
+        Page { rows, next_page_token }
+    }
+}

@@ -1,0 +1,154 @@
+//! The claims of a token, and what of one can be judged without the database (RFC 7519, RFC 8725).
+//!
+//! Stricter than the library by itself: header names come from an allow-list, dates are integers, and the
+//! algorithm is fixed by the key, never by the header.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Map, Value};
+
+use crate::model::clock::Timestamp;
+use crate::model::id::UserId;
+use crate::model::reason::Reason;
+
+/// The longest token looked at, in bytes.
+pub(super) const MAX_BYTES: usize = 8 * 1024;
+/// How far `iat` may lie ahead, for clocks that differ.
+const IAT_LEEWAY: i64 = 5;
+
+/// The claim that carries the user's auth epoch in tokens minted here.
+pub(super) const USER_EPOCH: &str = "usher_user_epoch";
+/// The claim that carries the app's auth epoch in tokens minted here.
+pub(super) const APP_EPOCH: &str = "usher_app_epoch";
+
+/// Claims with a meaning of their own, which callers cannot choose and `claims` does not repeat.
+pub(super) const REGISTERED: [&str; 13] = [
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "user_id", "server", "call_cids", "channel_cids", "role",
+    "kid",
+];
+
+/// The `kid` of a token whose form is right, its signature not yet looked at.
+pub(super) fn kid_of(token: &str) -> Result<Option<String>, Reason> {
+    if token.len() > MAX_BYTES {
+        return Err(Reason::TokenInvalid);
+    }
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Reason::TokenInvalid);
+    };
+    // Strict: no padding, no foreign characters, no stray bits at the end.
+    if [claims, signature].iter().any(|part| URL_SAFE_NO_PAD.decode(part).is_err()) {
+        return Err(Reason::TokenInvalid);
+    }
+    let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| Reason::TokenInvalid)?;
+    let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Reason::TokenInvalid)?;
+    let known = header.keys().all(|name| matches!(name.as_str(), "alg" | "typ" | "kid"));
+    let jwt = header.get("typ").is_none_or(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")));
+    match (known && jwt, header.get("kid")) {
+        (true, None) => Ok(None),
+        (true, Some(Value::String(kid))) => Ok(Some(kid.clone())),
+        _ => Err(Reason::TokenInvalid),
+    }
+}
+
+/// The claims of a token signed with `secret`. Everything that is wrong up to here is one answer.
+pub(super) fn open(token: &str, secret: &[u8]) -> Result<Claims, Reason> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.required_spec_claims.clear();
+    // Dates are judged by `Claims::judge`, against our clock and without leeway.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    let key = DecodingKey::from_secret(secret);
+    let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation);
+    let claims = decoded.map_err(|_| Reason::TokenInvalid)?.claims;
+    Claims::parse(claims).ok_or(Reason::TokenInvalid)
+}
+
+/// Whose a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bearer {
+    Server,
+    User(UserId),
+}
+
+/// What a token says, in our types.
+#[derive(Debug, Clone)]
+pub(super) struct Claims {
+    pub(super) bearer: Bearer,
+    pub(super) issued_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
+    pub(super) not_before: Option<i64>,
+    pub(super) user_epoch: Option<i64>,
+    pub(super) app_epoch: Option<i64>,
+    pub(super) call_cids: Vec<String>,
+    /// Every claim without a meaning of its own.
+    pub(super) others: Map<String, Value>,
+}
+
+impl Claims {
+    fn parse(mut claims: Map<String, Value>) -> Option<Self> {
+        let server = match claims.get("server") {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(_) => return None,
+        };
+        // A token is of one kind: none passes as another.
+        let bearer = match (server, claims.get("user_id")) {
+            (true, None) => Bearer::Server,
+            (false, Some(Value::String(id))) => Bearer::User(UserId::parse(id.as_str()).ok()?),
+            _ => return None,
+        };
+        let call_cids = match claims.get("call_cids") {
+            None => Vec::new(),
+            Some(Value::Array(cids)) => {
+                cids.iter().map(|cid| cid.as_str().map(str::to_owned)).collect::<Option<_>>()?
+            }
+            Some(_) => return None,
+        };
+        let parsed = Self {
+            bearer,
+            issued_at: date(&claims, "iat")?,
+            expires_at: date(&claims, "exp")?,
+            not_before: date(&claims, "nbf")?,
+            user_epoch: integer(&claims, USER_EPOCH)?,
+            app_epoch: integer(&claims, APP_EPOCH)?,
+            call_cids,
+            others: Map::new(),
+        };
+        claims.retain(|name, _| !REGISTERED.contains(&name.as_str()) && !name.starts_with("usher_"));
+        Some(Self { others: claims, ..parsed })
+    }
+
+    /// Judges the dates at `now`.
+    pub(super) fn judge(&self, now: Timestamp) -> Result<(), Reason> {
+        let now = now.seconds();
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(Reason::TokenExpired);
+        }
+        let too_early = self.not_before.is_some_and(|not_before| not_before > now)
+            || self.issued_at.is_some_and(|issued_at| issued_at > now + IAT_LEEWAY);
+        if too_early { Err(Reason::TokenNotYetValid) } else { Ok(()) }
+    }
+}
+
+/// `Some(None)` where the claim is absent, `None` where it is no integer.
+#[expect(clippy::option_option, reason = "absent and malformed are two things")]
+fn integer(claims: &Map<String, Value>, name: &str) -> Option<Option<i64>> {
+    match claims.get(name) {
+        None => Some(None),
+        Some(value) => value.as_i64().map(Some),
+    }
+}
+
+/// A `NumericDate` (RFC 7519, 2) in whole seconds, within the years protobuf can carry.
+#[expect(clippy::option_option, reason = "absent and malformed are two things")]
+fn date(claims: &Map<String, Value>, name: &str) -> Option<Option<i64>> {
+    match integer(claims, name)? {
+        Some(seconds) if seconds < 0 || Timestamp::from_parts(seconds, 0).is_none() => None,
+        date => Some(date),
+    }
+}

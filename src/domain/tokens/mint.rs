@@ -1,0 +1,87 @@
+//! Minting user tokens.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::claims::{APP_EPOCH, MAX_BYTES, REGISTERED, USER_EPOCH};
+use crate::domain::users::upsert::barred;
+use crate::domain::{Call, Domain, Error};
+use crate::model::clock::Timestamp;
+use crate::model::id::UserId;
+use crate::model::reason::Reason;
+use crate::model::violation::Violations;
+use crate::storage::{StoreError, tokens};
+
+/// Validity of a token where none is asked for.
+pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3_600);
+/// The longest validity that can be asked for.
+pub const MAX_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
+/// The most that further claims may weigh as JSON, in bytes.
+pub const MAX_CLAIMS: usize = 4 * 1024;
+
+/// A token to be minted.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "documented at the proto message")]
+pub struct CreateUserToken {
+    pub user: UserId,
+    pub validity: Duration,
+    pub claims: Map<String, Value>,
+}
+
+/// A token as minted.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Minted {
+    pub token: String,
+    pub expires_at: Timestamp,
+}
+
+/// Notes what is wrong with further claims.
+pub fn check_claims(claims: &Map<String, Value>, bad: &mut Violations) {
+    let taken = |name: &str| REGISTERED.contains(&name) || name.starts_with("usher_");
+    for name in claims.keys().filter(|name| taken(name)) {
+        bad.add(format!("claims.{name}"), "has a meaning of its own and cannot be chosen");
+    }
+    if serde_json::to_vec(claims).map_or(usize::MAX, |json| json.len()) > MAX_CLAIMS {
+        bad.add_too_large("claims", format!("must be at most {MAX_CLAIMS} bytes as JSON"));
+    }
+}
+
+impl Domain {
+    /// Mints a token for a user that can use one.
+    pub async fn create_user_token(&self, call: &Call, command: CreateUserToken) -> Result<Minted, Error> {
+        let app = call.app();
+        let keys = self.keys_of(app, call.deadline).await?;
+        let key = keys.first().ok_or_else(|| StoreError::corrupt("an app without a key"))?;
+
+        // The epochs are read from the database, so that a token minted after a revocation is not hit by it.
+        let db = self.read(call.deadline).await?;
+        let bearer = tokens::find_bearer(&db, app, &command.user).await?;
+        let bearer = bearer.ok_or_else(|| Error::state("user_id", Reason::UserNotFound))?;
+        if let Some(reason) = barred(&bearer.user) {
+            return Err(Error::state("user_id", reason));
+        }
+        let app_epoch = tokens::get_app_epoch(&db, app).await?;
+
+        let issued_at = self.now().seconds();
+        let expires_at = issued_at + i64::try_from(command.validity.as_secs()).unwrap_or(i64::MAX);
+        let mut claims = command.claims;
+        claims.insert("user_id".into(), command.user.as_str().into());
+        claims.insert("sub".into(), command.user.as_str().into());
+        claims.insert("iat".into(), issued_at.into());
+        claims.insert("exp".into(), expires_at.into());
+        claims.insert("jti".into(), Uuid::new_v4().to_string().into());
+        claims.insert(USER_EPOCH.into(), bearer.auth_epoch.into());
+        claims.insert(APP_EPOCH.into(), app_epoch.into());
+
+        let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
+        let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&key.secret))
+            .map_err(|err| StoreError::Internal(format!("a token could not be signed: {err}")))?;
+        debug_assert!(token.len() <= MAX_BYTES, "a token minted here can be verified here");
+        let expires_at = Timestamp::from_parts(expires_at, 0).unwrap_or(Timestamp::MAX);
+        Ok(Minted { token, expires_at })
+    }
+}

@@ -1,0 +1,134 @@
+//! Creating and replacing whole users.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::UserView;
+use crate::domain::{Call, Domain, Error, Subject};
+use crate::model::clock::Timestamp;
+use crate::model::id::AppId;
+use crate::model::reason::Reason;
+use crate::model::role;
+use crate::model::user::{Profile, User, roles_named};
+use crate::storage::row::UserMarks;
+use crate::storage::upsert::{self, Stored};
+use crate::storage::{StoreError, Tx};
+
+/// One user to write.
+#[derive(Debug, Clone)]
+pub struct UpsertUser {
+    /// What to store.
+    pub profile: Profile,
+    /// The version it must have, 0 for none yet.
+    pub expected_version: Option<i64>,
+}
+
+impl Domain {
+    /// Stores `users`, all or none, and answers with them in order. Their ids differ.
+    pub async fn upsert_users(&self, call: &Call, users: Vec<UpsertUser>) -> Result<Vec<UserView>, Error> {
+        let (app, now) = (call.app(), self.now());
+        let users = Arc::new(users);
+        self.write(call.deadline, move |tx| {
+            let users = Arc::clone(&users);
+            async move { upsert_all(&tx, app, &users, now).await }
+        })
+        .await
+    }
+}
+
+async fn upsert_all(
+    tx: &Tx,
+    app: AppId,
+    users: &[UpsertUser],
+    now: Timestamp,
+) -> Result<Vec<UserView>, Error> {
+    let ids = || users.iter().map(|user| user.profile.id.as_str());
+    let stored = upsert::lock_users(tx, app, ids()).await?;
+    let against: Vec<Subject> =
+        users.iter().enumerate().flat_map(|(at, user)| obstacles(at, user, &stored)).collect();
+    if !against.is_empty() {
+        return Err(Error::State(against));
+    }
+    let written: Vec<Stored> = users
+        .iter()
+        .map(|user| replaced(user.profile.clone(), stored.get(user.profile.id.as_str()), now))
+        .collect();
+    upsert::upsert_users(tx, app, &written).await?;
+    Ok(with_blocks(tx, app, written.into_iter().map(|stored| stored.user).collect()).await?)
+}
+
+/// What is against writing the user at `at`.
+fn obstacles(at: usize, user: &UpsertUser, stored: &HashMap<String, Stored>) -> Vec<Subject> {
+    let mut against = Vec::new();
+    let mut add = |field: &str, reason| {
+        let dot = if field.is_empty() { "" } else { "." };
+        against.push(Subject { field: format!("users[{at}]{dot}{field}"), reason });
+    };
+    let current = stored.get(user.profile.id.as_str()).map(|stored| &stored.user);
+    if let Some(reason) = current.and_then(barred) {
+        add("", reason);
+    }
+    for (field, _) in roles_named(&user.profile).filter(|(_, role)| !role::exists(role)) {
+        add(field, Reason::RoleNotFound);
+    }
+    let version = current.map_or(0, |user| user.version);
+    if user.expected_version.is_some_and(|expected| expected != version) {
+        add("expected_version", Reason::VersionMismatch);
+    }
+    against
+}
+
+/// Why a user in its present state is not written to, if so.
+pub(in crate::domain) const fn barred(user: &User) -> Option<Reason> {
+    if user.deleted_at.is_some() {
+        Some(Reason::UserDeleted)
+    } else if user.deactivated_at.is_some() {
+        Some(Reason::UserDeactivated)
+    } else {
+        None
+    }
+}
+
+/// The row that `profile` makes of what is stored, or of nothing.
+pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, now: Timestamp) -> Stored {
+    match current {
+        None => Stored {
+            user: User {
+                profile,
+                created_at: now,
+                updated_at: now,
+                deactivated_at: None,
+                deleted_at: None,
+                version: 1,
+            },
+            marks: UserMarks { auth_epoch: 1, import_no: None },
+        },
+        Some(Stored { user, marks }) => Stored {
+            user: User {
+                profile,
+                created_at: user.created_at,
+                updated_at: now.max(user.updated_at),
+                deactivated_at: user.deactivated_at,
+                deleted_at: user.deleted_at,
+                version: user.version + 1,
+            },
+            marks: *marks,
+        },
+    }
+}
+
+/// `users` with whom each has blocked.
+pub(super) async fn with_blocks(
+    db: &crate::storage::Db,
+    app: AppId,
+    users: Vec<User>,
+) -> Result<Vec<UserView>, StoreError> {
+    let mut blocks = upsert::list_blocks(db, app, users.iter().map(|user| user.id().as_str())).await?;
+    Ok(users
+        .into_iter()
+        .map(|user| {
+            let blocked_user_ids = blocks.remove(user.id().as_str()).unwrap_or_default();
+            UserView { user, blocked_user_ids }
+        })
+        .collect())
+}

@@ -1,0 +1,118 @@
+//! What a kind of task is to the engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::model::clock::Timestamp;
+use crate::model::task::{Outcome, Task};
+use crate::storage::{Retryable, StoreError, Tx};
+
+/// A kind of task: how to do the next batch of one.
+#[async_trait]
+pub trait TaskKind: Send + Sync + 'static {
+    /// As stored with each task; never changes.
+    fn name(&self) -> &'static str;
+
+    /// Does one bounded batch in `tx`: the change, the outcomes of the items it finished, and, by way of
+    /// `batch`, progress and checkpoint. All of it is committed together or not at all, and may be run
+    /// again from the same checkpoint. Locks users in id order.
+    async fn step(&self, tx: &Tx, batch: &mut Batch) -> Result<Step, Fault>;
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to do.
+    More,
+    /// What is left waits for tasks that were accepted earlier.
+    Blocked,
+    /// Every item is over.
+    Done,
+}
+
+/// Why a step could not be done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fault {
+    /// Tried again, with pauses, until the failures are spent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The work itself cannot go on: the task fails with this reason.
+    #[error("{reason}: {message}")]
+    Fatal {
+        /// An error reason, unprefixed.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+impl Retryable for Fault {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(err) if err.is_conflict())
+    }
+}
+
+/// One batch of a task: what it starts from and what it has done.
+#[derive(Debug)]
+pub struct Batch {
+    task: Task,
+    limit: u64,
+    now: Timestamp,
+}
+
+impl Batch {
+    pub(super) const fn new(task: Task, limit: u64, now: Timestamp) -> Self {
+        Self { task, limit, now }
+    }
+
+    pub(super) fn into_task(self) -> Task {
+        self.task
+    }
+
+    /// The task as it stands.
+    pub const fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// How many items, or rows, the batch may touch.
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The time of day of this batch.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Counts items that are over, and the rows it took.
+    pub fn count(&mut self, outcome: Outcome, items: usize, rows: u64) {
+        self.task.progress.count(outcome, i64::try_from(items).unwrap_or(i64::MAX));
+        self.task.progress.rows_done += i64::try_from(rows).unwrap_or(i64::MAX);
+    }
+
+    /// Sets where the next batch goes on, for kinds whose items alone do not tell.
+    pub fn checkpoint(&mut self, checkpoint: Value) {
+        self.task.checkpoint = checkpoint;
+    }
+}
+
+/// The kinds this process can run.
+#[derive(Clone, Default)]
+pub struct Registry {
+    kinds: Arc<HashMap<&'static str, Arc<dyn TaskKind>>>,
+}
+
+impl Registry {
+    /// A registry of `kinds`, by their names.
+    pub fn new(kinds: impl IntoIterator<Item = Arc<dyn TaskKind>>) -> Self {
+        Self { kinds: Arc::new(kinds.into_iter().map(|kind| (kind.name(), kind)).collect()) }
+    }
+
+    /// The kind called `name`.
+    pub fn find(&self, name: &str) -> Option<Arc<dyn TaskKind>> {
+        self.kinds.get(name).cloned()
+    }
+}

@@ -1,0 +1,262 @@
+//! Claiming tasks and doing them, batch by batch.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use rand::RngExt as _;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::queue::end_cancelled;
+use super::{Batch, Engine, Fault, Registry, Step, TaskKind};
+use crate::model::task::{Task, TaskError, TaskState};
+use crate::storage::queue::{self, Lease};
+use crate::storage::{StoreError, Tx, Urgency};
+
+/// The net beneath wake-ups that were lost.
+const POLL: Duration = Duration::from_secs(1);
+/// A task lets others go first after so long, where others wait.
+const SLICE: Duration = Duration::from_secs(1);
+/// How long a task rests that waits for earlier ones.
+const BLOCKED_PAUSE: Duration = Duration::from_millis(25);
+
+/// Claims and runs tasks until stopped; returns when each has come to a batch boundary.
+pub(super) async fn run(engine: Engine, kinds: Registry, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(engine.settings.workers));
+    let running = TaskTracker::new();
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = stop.cancelled() => break,
+        };
+        let claimed = tokio::select! {
+            claimed = next(&engine) => claimed,
+            () = stop.cancelled() => break,
+        };
+        let (engine, kind, stop) = (engine.clone(), kinds.find(&claimed.kind), stop.clone());
+        running.spawn(async move {
+            work(&engine, kind, claimed, &stop).await;
+            drop(slot);
+        });
+    }
+    running.close();
+    running.wait().await;
+}
+
+/// Waits for a task to claim.
+async fn next(engine: &Engine) -> Task {
+    loop {
+        // Registered before the look, so that a wake-up in between is not lost.
+        let woken = engine.wake.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let wait = match claim(engine).await {
+            Ok(Ok(task)) => {
+                fail::fail_point!("task_claimed", |_| std::process::abort());
+                engine.announce(&task);
+                return task;
+            }
+            Ok(Err(wait)) => wait,
+            Err(err) => {
+                tracing::warn!(error = %err, "tasks cannot be claimed; trying again");
+                POLL
+            }
+        };
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// A claimed task, or how long to wait before the next look.
+async fn claim(engine: &Engine) -> Result<Result<Task, Duration>, StoreError> {
+    let db = engine.store.read(None).await?;
+    if !queue::has_claimable(&db).await? {
+        let due = queue::next_claimable_in(&db).await?.unwrap_or(POLL);
+        return Ok(Err(due.clamp(Duration::from_millis(1), POLL)));
+    }
+    let (lease, now) = (engine.settings.lease, engine.clock.now());
+    let claimed = engine
+        .store
+        .write(Urgency::Background, None, move |tx| async move { queue::claim(&tx, lease, now).await })
+        .await?;
+    // Nothing: another replica was faster.
+    Ok(claimed.ok_or(BLOCKED_PAUSE))
+}
+
+/// Does a claimed task until it ends, has to wait, or is to stop.
+async fn work(engine: &Engine, kind: Option<Arc<dyn TaskKind>>, task: Task, stop: &CancellationToken) {
+    let Some(kind) = kind else {
+        // A newer replica made it; leave it to one that knows.
+        tracing::warn!(task.id = %task.id, task.kind = %task.kind, "this version does not know the kind");
+        return give_up(engine, &task, engine.settings.lease).await;
+    };
+    let mut slice = Instant::now();
+    loop {
+        if stop.is_cancelled() {
+            return give_up(engine, &task, Duration::ZERO).await;
+        }
+        match AssertUnwindSafe(step(engine, Arc::clone(&kind), &task)).catch_unwind().await {
+            Ok(Ok(End::More)) => {}
+            Ok(Ok(End::Over | End::Lost)) => return,
+            Ok(Ok(End::Blocked)) => return give_up(engine, &task, BLOCKED_PAUSE).await,
+            Ok(Err(fault)) => return failed(engine, &task, fault).await,
+            Err(_) => {
+                let fault = Fault::Store(StoreError::Internal("a step panicked".into()));
+                return failed(engine, &task, fault).await;
+            }
+        }
+        if slice.elapsed() > SLICE {
+            if others_wait(engine).await {
+                return give_up(engine, &task, Duration::ZERO).await;
+            }
+            slice = Instant::now();
+        }
+    }
+}
+
+/// What a step means for its worker.
+enum End {
+    More,
+    Blocked,
+    Over,
+    /// Another worker holds the lease; nothing was changed.
+    Lost,
+}
+
+/// One batch: lock and check the lease, do the work, store everything, commit, tell.
+async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &Task) -> Result<End, Fault> {
+    let (app, id, epoch) = (held.app, held.id, held.lease_epoch);
+    let (settings, now) = (Arc::clone(&engine.settings), engine.clock.now());
+    let stored = engine
+        .store
+        .write(Urgency::Background, None, move |tx| {
+            let (kind, settings) = (Arc::clone(&kind), Arc::clone(&settings));
+            async move {
+                let Some(task) = queue::lock_held(&tx, app, id, epoch).await? else {
+                    return Ok((End::Lost, None));
+                };
+                fail::fail_point!("task_begin", |_| std::process::abort());
+                let batch = Batch::new(task, settings.batch, now);
+                let done = do_batch(&tx, &*kind, batch, settings.lease).await;
+                fail::fail_point!("task_before_commit", |_| std::process::abort());
+                done
+            }
+        })
+        .await?;
+    fail::fail_point!("task_committed", |_| std::process::abort());
+    let (end, task) = stored;
+    if let Some(task) = task {
+        engine.announce(&task);
+    }
+    Ok(end)
+}
+
+async fn do_batch(
+    tx: &Tx,
+    kind: &dyn TaskKind,
+    mut batch: Batch,
+    lease: Duration,
+) -> Result<(End, Option<Task>), Fault> {
+    let now = batch.now();
+    if batch.task().cancel_requested {
+        let mut task = batch.into_task();
+        end_cancelled(tx, &mut task, now).await?;
+        queue::update_task(tx, &mut task, Lease::Release(Duration::ZERO), now).await?;
+        return Ok((End::Over, Some(task)));
+    }
+    let step = kind.step(tx, &mut batch).await?;
+    let mut task = batch.into_task();
+    let (end, lease) = match step {
+        Step::Blocked => return Ok((End::Blocked, None)),
+        Step::More => (End::More, Lease::Keep(lease)),
+        Step::Done => {
+            task.state = TaskState::Completed;
+            task.finished_at = Some(now);
+            (End::Over, Lease::Release(Duration::ZERO))
+        }
+    };
+    // Progress was made: what failed before is forgiven.
+    task.failures = 0;
+    queue::update_task(tx, &mut task, lease, now).await?;
+    Ok((end, Some(task)))
+}
+
+async fn others_wait(engine: &Engine) -> bool {
+    let look = async { queue::has_claimable(&engine.store.read(None).await?).await };
+    look.await.unwrap_or(false)
+}
+
+/// Gives the lease back, so that nobody has to wait for it to run out.
+async fn give_up(engine: &Engine, task: &Task, pause: Duration) {
+    let (app, id, epoch) = (task.app, task.id, task.lease_epoch);
+    let released = engine
+        .store
+        .write(Urgency::Background, None, move |tx| async move {
+            queue::release(&tx, app, id, epoch, pause).await
+        })
+        .await;
+    match released {
+        Ok(()) => engine.wake.notify_one(),
+        Err(err) => tracing::debug!(task.id = %id, error = %err, "a lease was not given back; it will run out"),
+    }
+}
+
+/// Notes a failure: the task rests and is tried again, or fails for good.
+async fn failed(engine: &Engine, task: &Task, fault: Fault) {
+    tracing::warn!(task.id = %task.id, task.kind = %task.kind, error = %fault, "a step of a task failed");
+    let (app, id, epoch) = (task.app, task.id, task.lease_epoch);
+    let (max, now) = (engine.settings.max_failures, engine.clock.now());
+    let jitter = rand::rng().random_range(0.5..1.0);
+    let noted = engine
+        .store
+        .write(Urgency::Background, None, move |tx| {
+            let fault = fault.clone();
+            async move {
+                let Some(mut task) = queue::lock_held(&tx, app, id, epoch).await? else { return Ok(None) };
+                task.failures += 1;
+                let pause = backoff(task.failures).mul_f64(jitter);
+                if let Some(error) = final_error(&fault, task.failures >= max) {
+                    task.state = TaskState::Failed;
+                    task.error = Some(error);
+                    task.finished_at = Some(now);
+                } else {
+                    task.state = TaskState::Pending;
+                }
+                queue::update_task(&tx, &mut task, Lease::Release(pause), now).await?;
+                Ok::<_, StoreError>(Some(task))
+            }
+        })
+        .await;
+    match noted {
+        Ok(Some(task)) => engine.announce(&task),
+        Ok(None) => {}
+        Err(err) => tracing::warn!(task.id = %id, error = %err, "a failure could not be noted"),
+    }
+}
+
+/// The error to fail with; `None` where the step is to be tried again.
+fn final_error(fault: &Fault, spent: bool) -> Option<TaskError> {
+    let (reason, message) = match fault {
+        Fault::Fatal { reason, message } => (*reason, message.clone()),
+        Fault::Store(_) if !spent => return None,
+        Fault::Store(StoreError::Unavailable(_) | StoreError::Timeout) => {
+            ("DATABASE_UNAVAILABLE", "the database could not be reached; retry the task once it can".to_owned())
+        }
+        Fault::Store(StoreError::Conflict) => {
+            ("CONFLICT", "other changes were always faster; retry the task".to_owned())
+        }
+        Fault::Store(_) => ("INTERNAL", "a fault of usher; see its log".to_owned()),
+    };
+    Some(TaskError { reason: reason.to_owned(), message })
+}
+
+/// 100 ms, doubled with each failure, up to 30 s.
+fn backoff(failures: i32) -> Duration {
+    let doublings = u32::try_from(failures.clamp(1, 20) - 1).unwrap_or(0);
+    Duration::from_millis(100).saturating_mul(1 << doublings).min(Duration::from_secs(30))
+}

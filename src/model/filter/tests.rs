@@ -1,0 +1,1 @@
+//! What the parser takes, means and refuses.

@@ -1,0 +1,59 @@
+//! `google.protobuf.Struct` to JSON and back.
+
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Value as PbValue};
+use serde_json::{Map, Value};
+
+use crate::model::json;
+use crate::model::violation::Violations;
+
+/// The JSON object of `message`. Whole numbers become integers; NaN and infinities are noted below `path`.
+pub(super) fn object(message: Struct, path: &str, bad: &mut Violations) -> Map<String, Value> {
+    message
+        .fields
+        .into_iter()
+        .map(|(name, member)| {
+            let member = value(member, &format!("{path}.{name}"), bad);
+            (name, member)
+        })
+        .collect()
+}
+
+fn value(message: PbValue, path: &str, bad: &mut Violations) -> Value {
+    match message.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(flag)) => Value::Bool(flag),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::NumberValue(number)) => json::number(number).map_or_else(
+            || {
+                bad.add(path, "must be a finite number");
+                Value::Null
+            },
+            Value::Number,
+        ),
+        Some(Kind::StructValue(members)) => Value::Object(object(members, path, bad)),
+        Some(Kind::ListValue(list)) => {
+            let members = list.values.into_iter().enumerate();
+            members.map(|(at, member)| value(member, &format!("{path}[{at}]"), bad)).collect()
+        }
+    }
+}
+
+/// The message of a JSON object.
+pub(super) fn to_struct(object: Map<String, Value>) -> Struct {
+    Struct { fields: object.into_iter().map(|(name, member)| (name, to_value(member))).collect() }
+}
+
+fn to_value(value: Value) -> PbValue {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(flag) => Kind::BoolValue(flag),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(members) => {
+            Kind::ListValue(ListValue { values: members.into_iter().map(to_value).collect() })
+        }
+        Value::Object(members) => Kind::StructValue(to_struct(members)),
+    };
+    PbValue { kind: Some(kind) }
+}

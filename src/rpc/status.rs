@@ -1,0 +1,246 @@
+//! The one way out for errors: gRPC code, `ErrorInfo`, `BadRequest`, `RetryInfo`.
+//!
+//! The text of a database error never leaves the process.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use uuid::Uuid;
+
+use crate::domain::{Error, Subject};
+use crate::model::reason::Reason;
+use crate::model::violation::{Rule, Violation};
+use crate::storage::StoreError;
+
+/// `ErrorInfo.domain`.
+pub const DOMAIN: &str = "usher";
+/// Violations listed, and the bytes they may take: stock clients drop trailers beyond 8 KiB.
+const LISTED: usize = 50;
+const LISTED_BYTES: usize = 3_500;
+
+/// What a caller is told of `err`.
+pub fn of(err: impl Into<Error>) -> Status {
+    let err = err.into();
+    let reason = reason_of(&err);
+    let mut metadata = HashMap::new();
+    let mut details = ErrorDetails::new();
+    if let Some(after) = retry_after(reason) {
+        details.set_retry_info(Some(after));
+    }
+    let violations = match &err {
+        Error::Invalid(violations) => violations.iter().map(of_violation).collect(),
+        Error::State(subjects) => subjects.iter().map(of_subject).collect(),
+        _ => Vec::new(),
+    };
+    if !violations.is_empty() {
+        metadata.insert("violations_total".to_owned(), violations.len().to_string());
+        details.set_bad_request(within_limits(violations));
+    }
+    if let Error::PermissionMissing { rpc, needs } = &err {
+        metadata.insert("rpc".to_owned(), (*rpc).to_owned());
+        metadata.insert("needs".to_owned(), (*needs).to_owned());
+    }
+    let message = match (&err, reason) {
+        (_, Reason::Internal) => internal(&err, &mut metadata),
+        (Error::State(subjects), _) => state_message(subjects),
+        (Error::Token(reason), _) => token_message(*reason).to_owned(),
+        (Error::Store(_), _) => store_message(reason).to_owned(),
+        (err, _) => err.to_string(),
+    };
+    details.set_error_info(reason.as_str(), DOMAIN, metadata);
+    Status::with_error_details(code_of(reason, &err), message, details)
+}
+
+/// For what ends a stream or a call from outside the domain.
+pub fn draining() -> Status {
+    of(Error::Draining)
+}
+
+/// A message of ours over the size that is taken; tonic says `OUT_OF_RANGE` there.
+pub fn message_too_large() -> Status {
+    of(Error::TooLarge("the message is larger than this server takes; send less at a time"))
+}
+
+fn reason_of(err: &Error) -> Reason {
+    match err {
+        Error::Invalid(violations) => reason_of_form(violations),
+        Error::State(subjects) => subjects.first().map_or(Reason::Internal, |subject| subject.reason),
+        Error::TooLarge(_) => Reason::TooLarge,
+        Error::PageToken => Reason::PageTokenInvalid,
+        Error::CredentialsMissing => Reason::CredentialsMissing,
+        Error::ApiKeyUnknown => Reason::ApiKeyUnknown,
+        Error::Token(reason) => *reason,
+        Error::PermissionMissing { .. } => Reason::PermissionMissing,
+        Error::RequestIdReused => Reason::RequestIdReused,
+        Error::TaskNotFound => Reason::TaskNotFound,
+        Error::TaskFinished => Reason::TaskFinished,
+        Error::TaskNotFailed => Reason::TaskNotFailed,
+        Error::Conflict(_) | Error::Store(StoreError::Conflict) => Reason::Conflict,
+        Error::Overloaded => Reason::Overloaded,
+        Error::Draining => Reason::ServerDraining,
+        Error::DeadlineExceeded | Error::Store(StoreError::Timeout) => Reason::DeadlineExceeded,
+        Error::Store(StoreError::Unavailable(_)) => Reason::DatabaseUnavailable,
+        Error::Store(StoreError::Unique | StoreError::Internal(_)) => Reason::Internal,
+    }
+}
+
+fn reason_of_form(violations: &[Violation]) -> Reason {
+    let all = |rule| violations.iter().all(|violation| violation.rule == rule);
+    if all(Rule::TooLarge) {
+        Reason::TooLarge
+    } else if all(Rule::Filter) {
+        Reason::FilterInvalid
+    } else {
+        Reason::InvalidField
+    }
+}
+
+/// No wildcard arm: a new reason does not compile until it has a code.
+fn code_of(reason: Reason, err: &Error) -> Code {
+    match reason {
+        Reason::TooLarge if matches!(err, Error::TooLarge(_)) => Code::ResourceExhausted,
+        Reason::InvalidField
+        | Reason::TooLarge
+        | Reason::FilterInvalid
+        | Reason::PageTokenInvalid
+        | Reason::KindUnsupported => Code::InvalidArgument,
+        // A caller whose own user cannot act any more has no valid credentials.
+        Reason::UserNotFound | Reason::UserDeleted | Reason::UserDeactivated
+            if matches!(err, Error::Token(_)) =>
+        {
+            Code::Unauthenticated
+        }
+        Reason::CredentialsMissing
+        | Reason::ApiKeyUnknown
+        | Reason::TokenInvalid
+        | Reason::TokenExpired
+        | Reason::TokenNotYetValid
+        | Reason::TokenRevoked => Code::Unauthenticated,
+        Reason::PermissionMissing => Code::PermissionDenied,
+        Reason::UserNotFound | Reason::RoleNotFound | Reason::TaskNotFound => Code::NotFound,
+        Reason::RequestIdReused => Code::AlreadyExists,
+        Reason::UserDeleted
+        | Reason::UserDeactivated
+        | Reason::UserNotDeactivated
+        | Reason::TaskFinished
+        | Reason::TaskNotFailed => Code::FailedPrecondition,
+        Reason::VersionMismatch | Reason::Conflict => Code::Aborted,
+        Reason::Overloaded => Code::ResourceExhausted,
+        Reason::DatabaseUnavailable | Reason::ServerDraining => Code::Unavailable,
+        Reason::DeadlineExceeded => Code::DeadlineExceeded,
+        Reason::Internal => Code::Internal,
+    }
+}
+
+const fn retry_after(reason: Reason) -> Option<Duration> {
+    match reason {
+        Reason::Conflict => Some(Duration::from_millis(50)),
+        Reason::Overloaded => Some(Duration::from_millis(500)),
+        Reason::DatabaseUnavailable => Some(Duration::from_secs(1)),
+        Reason::ServerDraining => Some(Duration::ZERO),
+        _ => None,
+    }
+}
+
+fn of_violation(violation: &Violation) -> FieldViolation {
+    FieldViolation::new(violation.field.clone(), violation.description.clone())
+}
+
+fn of_subject(subject: &Subject) -> FieldViolation {
+    let description = format!("{}: {}", subject.reason.as_str(), sentence(subject.reason));
+    FieldViolation::new(subject.field.clone(), description)
+}
+
+fn within_limits(violations: Vec<FieldViolation>) -> Vec<FieldViolation> {
+    let mut bytes = 0;
+    violations
+        .into_iter()
+        .take(LISTED)
+        .take_while(|violation| {
+            bytes += violation.field.len() + violation.description.len() + 8;
+            bytes <= LISTED_BYTES
+        })
+        .collect()
+}
+
+/// What is against it, and what to do.
+const fn sentence(reason: Reason) -> &'static str {
+    match reason {
+        Reason::UserNotFound => "there is no such user in this app",
+        Reason::UserDeleted => "the user is deleted; restore it first",
+        Reason::UserDeactivated => "the user is deactivated; reactivate it first",
+        Reason::UserNotDeactivated => "the user is not deactivated",
+        Reason::RoleNotFound => "names a role that does not exist",
+        Reason::VersionMismatch => "the user has another version; read it and decide anew",
+        _ => "is against it",
+    }
+}
+
+fn state_message(subjects: &[Subject]) -> String {
+    match subjects {
+        [only] => format!("{}: {}", only.field, sentence(only.reason)),
+        [first, rest @ ..] => {
+            format!("{}: {} (and {} more)", first.field, sentence(first.reason), rest.len())
+        }
+        [] => String::new(),
+    }
+}
+
+/// Equal text for all that fails before the signature is known to be good.
+const fn token_message(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TokenExpired => "the token has expired; get a new one",
+        Reason::TokenNotYetValid => "the token is not valid yet",
+        Reason::TokenRevoked => "the token was revoked; get a new one",
+        Reason::UserNotFound => "the token's user does not exist",
+        Reason::UserDeleted => "the token's user is deleted",
+        Reason::UserDeactivated => "the token's user is deactivated",
+        _ => "the token is not valid",
+    }
+}
+
+const fn store_message(reason: Reason) -> &'static str {
+    match reason {
+        Reason::DeadlineExceeded => "the call took longer than allowed",
+        Reason::Conflict => "other changes were always faster; try again",
+        _ => "the database cannot be reached; try again shortly",
+    }
+}
+
+/// Logs a fault of ours in full, once, under an id that the caller is told instead.
+fn internal(err: &Error, metadata: &mut HashMap<String, String>) -> String {
+    let id = Uuid::new_v4().to_string();
+    tracing::error!(error.id = %id, error = %err, "a call failed by a fault of usher");
+    metadata.insert("error_id".to_owned(), id.clone());
+    format!("a fault of usher; its log has more under {id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::ErrorReason;
+
+    #[test]
+    fn every_reason_is_in_the_proto_and_back() {
+        let ours: std::collections::BTreeSet<_> =
+            Reason::ALL.iter().map(|reason| format!("ERROR_REASON_{}", reason.as_str())).collect();
+        let theirs: std::collections::BTreeSet<_> = (1..100)
+            .filter_map(|number| ErrorReason::try_from(number).ok())
+            .map(|reason| reason.as_str_name().to_owned())
+            .collect();
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn long_lists_stay_below_what_stock_clients_read() {
+        let field = "users[499].custom.".to_owned() + &"x".repeat(180);
+        let violations =
+            (0..500).map(|_| Violation { field: field.clone(), description: "y".repeat(90), rule: Rule::Invalid });
+        let status = of(Error::Invalid(violations.collect()));
+        assert!(status.details().len() * 4 / 3 < 6_000, "{}", status.details().len());
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().metadata["violations_total"], "500");
+    }
+}

@@ -1,0 +1,30 @@
+//! Judging tokens.
+
+use tonic::{Request, Response};
+
+use crate::domain::Domain;
+use crate::model::clock::Timestamp;
+use crate::proto::v1 as pb;
+use crate::rpc::json::to_struct;
+use crate::rpc::time::to_timestamp;
+use crate::rpc::{RpcResult, decode, status};
+
+pub(super) async fn verify_token(
+    domain: &Domain,
+    request: Request<pb::VerifyTokenRequest>,
+) -> RpcResult<pb::VerifyTokenResponse> {
+    let (call, message) = decode::open(request)?;
+    let verdict = domain.verify_token(&call, &message.token).await.map_err(status::of)?;
+    let date = |seconds| Timestamp::from_parts(seconds, 0).map(to_timestamp);
+    Ok(Response::new(pb::VerifyTokenResponse {
+        valid: verdict.reason.is_none(),
+        reason: verdict.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        user_id: verdict.user_id.unwrap_or_default(),
+        server: verdict.server,
+        role: verdict.role.unwrap_or_default(),
+        call_cids: verdict.call_cids,
+        issued_at: verdict.issued_at.and_then(date),
+        expires_at: verdict.expires_at.and_then(date),
+        claims: Some(to_struct(verdict.claims)),
+    }))
+}

@@ -1,0 +1,61 @@
+//! Users as messages.
+
+use crate::domain::users::UserView;
+use crate::model::clock::Timestamp;
+use crate::model::user::{PrivacySetting, PrivacySettings, Profile, PushNotifications, User};
+use crate::proto::v1 as pb;
+use crate::rpc::json::to_struct;
+use crate::rpc::time::to_timestamp;
+
+pub(super) fn user(view: UserView) -> pb::User {
+    let UserView { user, blocked_user_ids } = view;
+    let User { profile, created_at, updated_at, deactivated_at, deleted_at, version } = user;
+    let Profile {
+        id,
+        name,
+        image,
+        role,
+        custom,
+        language,
+        invisible,
+        teams,
+        teams_role,
+        privacy_settings,
+        push_notifications,
+    } = profile;
+    pb::User {
+        id: id.into(),
+        name: name.unwrap_or_default(),
+        image: image.unwrap_or_default(),
+        role,
+        custom: (!custom.is_empty()).then(|| to_struct(custom)),
+        language: language.unwrap_or_default(),
+        invisible,
+        teams,
+        teams_role: teams_role.into_iter().collect(),
+        privacy_settings: privacy_settings.map(privacy),
+        push_notifications: push_notifications.map(push),
+        created_at: Some(to_timestamp(created_at)),
+        updated_at: Some(to_timestamp(updated_at)),
+        deactivated_at: deactivated_at.map(to_timestamp),
+        deleted_at: deleted_at.map(to_timestamp),
+        blocked_user_ids,
+        version,
+    }
+}
+
+fn privacy(settings: PrivacySettings) -> pb::PrivacySettings {
+    let setting = |setting: PrivacySetting| pb::PrivacySetting { enabled: setting.enabled };
+    pb::PrivacySettings {
+        typing_indicators: settings.typing_indicators.map(setting),
+        read_receipts: settings.read_receipts.map(setting),
+        delivery_receipts: settings.delivery_receipts.map(setting),
+    }
+}
+
+fn push(settings: PushNotifications) -> pb::PushNotifications {
+    pb::PushNotifications {
+        disabled: settings.disabled,
+        disabled_until: settings.disabled_until.map(|micros| to_timestamp(Timestamp::from_micros(micros))),
+    }
+}

@@ -1,0 +1,67 @@
+//! `usher.v1.UserService`.
+
+mod bulk_lifecycle;
+mod encode;
+mod get;
+mod lifecycle;
+mod query;
+mod upsert;
+
+use tonic::Request;
+
+use super::RpcResult;
+use crate::domain::Domain;
+use crate::proto::v1 as pb;
+use crate::proto::v1::user_service_server::UserService;
+
+/// The service over the domain.
+pub struct Users(pub Domain);
+
+#[tonic::async_trait]
+impl UserService for Users {
+    async fn upsert_users(
+        &self,
+        request: Request<pb::UpsertUsersRequest>,
+    ) -> RpcResult<pb::UpsertUsersResponse> {
+        upsert::upsert_users(&self.0, request).await
+    }
+
+    async fn get_users(&self, request: Request<pb::GetUsersRequest>) -> RpcResult<pb::GetUsersResponse> {
+        get::get_users(&self.0, request).await
+    }
+
+    async fn query_users(
+        &self,
+        request: Request<pb::QueryUsersRequest>,
+    ) -> RpcResult<pb::QueryUsersResponse> {
+        query::query_users(&self.0, request).await
+    }
+
+    async fn deactivate_user(
+        &self,
+        request: Request<pb::DeactivateUserRequest>,
+    ) -> RpcResult<pb::DeactivateUserResponse> {
+        lifecycle::deactivate_user(&self.0, request).await
+    }
+
+    async fn reactivate_user(
+        &self,
+        request: Request<pb::ReactivateUserRequest>,
+    ) -> RpcResult<pb::ReactivateUserResponse> {
+        lifecycle::reactivate_user(&self.0, request).await
+    }
+
+    async fn deactivate_users(
+        &self,
+        request: Request<pb::DeactivateUsersRequest>,
+    ) -> RpcResult<pb::DeactivateUsersResponse> {
+        bulk_lifecycle::deactivate_users(&self.0, request).await
+    }
+
+    async fn reactivate_users(
+        &self,
+        request: Request<pb::ReactivateUsersRequest>,
+    ) -> RpcResult<pb::ReactivateUsersResponse> {
+        bulk_lifecycle::reactivate_users(&self.0, request).await
+    }
+}

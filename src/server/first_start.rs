@@ -1,0 +1,80 @@
+//! The app `default`, made at the first start, so that a new user has something to call with.
+//!
+//! `default.secret` is complete before the app is committed and gets its name afterwards: a crash in
+//! between loses nothing, and of replicas that start together one makes the app.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::open::{Opened, StartError, make_data_dir, write_secret};
+use crate::domain::apps::create::{NewKey, create_app};
+use crate::domain::apps::keys::seal_context;
+use crate::model::clock::{Clock, SystemClock};
+use crate::model::id::AppId;
+use crate::storage::apps;
+
+/// The name of the first app.
+const DEFAULT: &str = "default";
+
+/// The key of the app `default`.
+#[derive(Debug, Clone)]
+pub(super) struct DefaultKey {
+    pub(super) kid: String,
+    /// Where its secret lies, if it lies here.
+    pub(super) secret_file: Option<PathBuf>,
+    /// The app was made just now.
+    pub(super) is_new: bool,
+}
+
+/// Finds the app `default`, or makes it where there is no app at all. `None` where it was never made.
+pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Option<DefaultKey>, StartError> {
+    let secret_file = data_dir.join("default.secret");
+    let pending = data_dir.join(format!("default.secret.{}", std::process::id()));
+    let db = opened.store.read(None).await?;
+    let mut is_new = false;
+    if apps::list_apps(&db).await?.is_empty() {
+        let key = NewKey::generate();
+        make_data_dir(data_dir)?;
+        write_secret(&pending, &key.secret)?;
+        let now = SystemClock.now();
+        let created = create_app(&opened.store, &opened.vault, DEFAULT, &key, now).await;
+        is_new = created.map_err(|err| StartError::Other(err.to_string()))?;
+        if is_new {
+            rename(&pending, &secret_file)?;
+        } else {
+            fs::remove_file(&pending).ok();
+        }
+    }
+
+    let db = opened.store.read(None).await?;
+    let Some(app) = apps::find_app(&db, DEFAULT).await? else { return Ok(None) };
+    let Some(key) = apps::list_keys(&db, AppId(app.id)).await?.into_iter().next() else { return Ok(None) };
+    let secret = opened.vault.open(&seal_context(AppId(app.id), &key.kid), &key.secret_sealed);
+    recover(data_dir, &secret_file, secret.as_deref())?;
+    let here = secret_file.exists();
+    if here {
+        write_secret(&data_dir.join("default.key"), &key.kid)?;
+    }
+    Ok(Some(DefaultKey { kid: key.kid, secret_file: here.then_some(secret_file), is_new }))
+}
+
+/// Gives its name to a secret that a crash kept from getting it, and removes what never came to be.
+fn recover(data_dir: &Path, secret_file: &Path, secret: Option<&[u8]>) -> Result<(), StartError> {
+    let Ok(entries) = fs::read_dir(data_dir) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_prefix("default.secret."));
+        if number.is_none_or(|number| number.parse::<u32>().is_err()) {
+            continue;
+        }
+        let fits = fs::read(&path).is_ok_and(|written| Some(written.as_slice()) == secret);
+        if fits && !secret_file.exists() {
+            rename(&path, secret_file)?;
+        }
+    }
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
+    fs::rename(from, to).map_err(|err| StartError::File("rename", from.to_owned(), err))
+}

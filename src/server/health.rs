@@ -1,0 +1,62 @@
+//! `grpc.health.v1`: serving while the database answers, per service and overall.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::proto::v1::content_service_server::ContentServiceServer;
+use crate::proto::v1::task_service_server::TaskServiceServer;
+use crate::proto::v1::token_service_server::TokenServiceServer;
+use crate::proto::v1::user_service_server::UserServiceServer;
+use crate::rpc::{Content, Tasks, Tokens, Users};
+use crate::storage::{Store, apps};
+
+const EVERY: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Every name that can be asked for; the empty one is the server as a whole.
+const NAMES: [&str; 5] = [
+    "",
+    UserServiceServer::<Users>::NAME,
+    TokenServiceServer::<Tokens>::NAME,
+    TaskServiceServer::<Tasks>::NAME,
+    ContentServiceServer::<Content>::NAME,
+];
+
+/// Tells everybody who asks or watches.
+pub(super) async fn set(reporter: &HealthReporter, status: ServingStatus) {
+    for name in NAMES {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+/// Follows the database until stopped; what is said after that is not ours.
+pub(super) async fn follow(reporter: HealthReporter, store: Store, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut was = true;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let probe = async { apps::list_apps(&store.read(None).await?).await };
+        let answers = matches!(tokio::time::timeout(PATIENCE, probe).await, Ok(Ok(_)));
+        if stop.is_cancelled() {
+            return;
+        }
+        if answers != was {
+            was = answers;
+            if answers {
+                tracing::info!("the database answers again");
+            } else {
+                tracing::warn!("the database does not answer");
+            }
+            let status = if answers { ServingStatus::Serving } else { ServingStatus::NotServing };
+            set(&reporter, status).await;
+        }
+    }
+}

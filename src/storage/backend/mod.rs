@@ -1,0 +1,87 @@
+//! What differs between the databases. Nothing outside asks which one it is.
+
+pub mod json;
+pub mod postgres;
+pub mod sqlite;
+pub mod words;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, SelectStatement};
+use tokio::sync::mpsc;
+
+use self::json::JsonDialect;
+use super::store::Work;
+use super::{Db, StoreError, Urgency};
+use crate::model::clock::Deadline;
+
+/// What replicas tell each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// There is a task to claim. No payload.
+    Queue,
+    /// A task has changed. Payload: `app:task`.
+    Task,
+}
+
+impl Topic {
+    /// Name of the channel.
+    pub const fn channel(self) -> &'static str {
+        match self {
+            Self::Queue => "usher_queue",
+            Self::Task => "usher_task",
+        }
+    }
+}
+
+/// What a replica hears.
+#[derive(Debug)]
+pub enum Signal {
+    /// Something was told.
+    Told(Topic, String),
+    /// Listening was interrupted: anything may have been missed.
+    Gap,
+}
+
+/// An open database.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// How JSON is looked into.
+    fn json(&self) -> &dyn JsonDialect;
+
+    /// The database's clock, in microseconds since the epoch; alike for every replica.
+    fn now(&self) -> Expr;
+
+    /// Makes `select` lock the rows it finds until the end of the transaction.
+    fn lock(&self, select: &mut SelectStatement);
+
+    /// As [`Self::lock`], leaving out rows that others have locked.
+    fn lock_free_ones(&self, select: &mut SelectStatement);
+
+    /// A connection to read with.
+    async fn reader(self: Arc<Self>, deadline: Option<Deadline>) -> Result<Db, StoreError>;
+
+    /// Runs and commits one transaction; see `Store::write`.
+    async fn write(
+        self: Arc<Self>,
+        urgency: Urgency,
+        deadline: Option<Deadline>,
+        work: Work,
+    ) -> Result<(), StoreError>;
+
+    /// Brings the schema up to date, under a lock.
+    async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Tells all replicas.
+    async fn notify(&self, topic: Topic, payloads: &[String]) -> Result<(), StoreError>;
+
+    /// What other replicas tell; `None` where there can be no others.
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<Signal>>, StoreError>;
+
+    /// Whether this process alone uses the database, so that leases of others are dead for sure.
+    fn is_exclusive(&self) -> bool;
+
+    /// Ends all connections.
+    async fn close(&self);
+}

@@ -1,0 +1,188 @@
+//! PostgreSQL 13+: READ COMMITTED transactions, row locks, LISTEN and NOTIFY between replicas.
+
+pub mod json;
+mod listen;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rand::RngExt as _;
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, SelectStatement};
+use sea_orm::sqlx::{self, Executor as _};
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::mpsc;
+
+use super::json::JsonDialect;
+use super::{Backend, Signal, Topic};
+use crate::model::clock::Deadline;
+use crate::storage::store::{Verdict, Work};
+use crate::storage::{Db, StoreError, Tx, Urgency, migration};
+
+/// How often a transaction that lost a race is run in all.
+const ATTEMPTS: u32 = 8;
+/// A transaction whose process stands still lets go of its locks by then. Below every sensible lease, so
+/// that a paused worker cannot keep others from its task.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// An open PostgreSQL database.
+pub struct Postgres {
+    pool: DatabaseConnection,
+    listen_url: String,
+    /// A statement without a deadline of its own ends by then.
+    timeout: Duration,
+}
+
+impl Postgres {
+    /// Connects to `url`; `listen_url` is used for LISTEN, which poolers break. No statement takes longer
+    /// than `timeout`.
+    pub async fn open(
+        url: &str,
+        listen_url: Option<&str>,
+        connections: u32,
+        timeout: Duration,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(connections)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(2))
+            .test_before_acquire(false)
+            .test_before_acquire_if_idle_for(Duration::from_secs(5))
+            .sqlx_logging(false)
+            .map_sqlx_postgres_pool_opts(move |pool| {
+                pool.after_connect(move |connection, _| Box::pin(prepare(connection, timeout)))
+            });
+        let pool = Database::connect(options).await?;
+        Ok(Arc::new(Self { pool, listen_url: listen_url.unwrap_or(url).to_owned(), timeout }))
+    }
+
+    /// A deadline that is worth telling the database: well before what every connection has anyway.
+    fn shorter(&self, deadline: Option<Deadline>) -> Option<Deadline> {
+        deadline.filter(|deadline| deadline.left() < self.timeout.mul_f32(0.9))
+    }
+
+    async fn attempt(self: Arc<Self>, deadline: Option<Deadline>, work: &Work) -> Result<Verdict, StoreError> {
+        let tx = Arc::new(self.pool.begin_with_options(TransactionOptions::default()).await?);
+        if let Some(deadline) = self.shorter(deadline) {
+            limit(&tx, deadline).await?;
+        }
+        let verdict = work(Tx::new(Db::transaction(Arc::clone(&tx), self))).await;
+        let Ok(tx) = Arc::try_unwrap(tx) else {
+            return Err(StoreError::Internal("a transaction was kept beyond its work".into()));
+        };
+        match verdict {
+            Verdict::Commit => tx.commit().await?,
+            // A connection that broke has rolled back by itself.
+            Verdict::RollBack | Verdict::Retry => tx.rollback().await.unwrap_or(()),
+        }
+        Ok(verdict)
+    }
+}
+
+async fn prepare(connection: &mut sqlx::PgConnection, timeout: Duration) -> Result<(), sqlx::Error> {
+    let settings = format!(
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
+         SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'",
+        timeout.as_millis(),
+        IDLE_IN_TRANSACTION_TIMEOUT.as_millis(),
+    );
+    connection.execute(sqlx::AssertSqlSafe(settings)).await.map(drop)
+}
+
+/// Ends statements of `tx` by the caller's deadline, in the database too.
+async fn limit(tx: &DatabaseTransaction, deadline: Deadline) -> Result<(), StoreError> {
+    let left = deadline.left().as_millis();
+    if left == 0 {
+        return Err(StoreError::Timeout);
+    }
+    tx.execute_unprepared(&format!("SET LOCAL statement_timeout = {left}")).await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    fn json(&self) -> &dyn JsonDialect {
+        &json::PostgresJson
+    }
+
+    fn now(&self) -> Expr {
+        Expr::cust("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+    }
+
+    fn lock(&self, select: &mut SelectStatement) {
+        select.lock(LockType::Update);
+    }
+
+    fn lock_free_ones(&self, select: &mut SelectStatement) {
+        select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    }
+
+    async fn reader(self: Arc<Self>, deadline: Option<Deadline>) -> Result<Db, StoreError> {
+        let Some(deadline) = self.shorter(deadline) else {
+            return Ok(Db::pool(self.pool.clone(), self));
+        };
+        // `SET LOCAL` needs a transaction; it ends, without effect, when the reader is dropped.
+        let options = TransactionOptions { access_mode: Some(AccessMode::ReadOnly), ..Default::default() };
+        let tx = self.pool.begin_with_options(options).await?;
+        limit(&tx, deadline).await?;
+        Ok(Db::transaction(Arc::new(tx), self))
+    }
+
+    async fn write(
+        self: Arc<Self>,
+        _: Urgency,
+        deadline: Option<Deadline>,
+        work: Work,
+    ) -> Result<(), StoreError> {
+        for attempt in 1..=ATTEMPTS {
+            let lost = match self.clone().attempt(deadline, &work).await {
+                Ok(Verdict::Commit | Verdict::RollBack) => return Ok(()),
+                Ok(Verdict::Retry) => None,
+                Err(StoreError::Conflict) => Some(StoreError::Conflict),
+                Err(err) => return Err(err),
+            };
+            if attempt == ATTEMPTS || deadline.is_some_and(|deadline| deadline.left().is_zero()) {
+                // What the work itself said stands, where it said anything.
+                return lost.map_or(Ok(()), Err);
+            }
+            let pause = rand::rng().random_range(1..=5 * u64::from(attempt));
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        Ok(())
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        // Three replicas may start at once: the first one migrates, the others wait and find it done.
+        let guard = self.pool.begin_with_options(TransactionOptions::default()).await?;
+        guard.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        guard.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        guard.execute_unprepared("SELECT pg_advisory_xact_lock(7306644591)").await?;
+        migration::run(&self.pool).await?;
+        Ok(guard.commit().await?)
+    }
+
+    async fn notify(&self, topic: Topic, payloads: &[String]) -> Result<(), StoreError> {
+        let sql = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
+        let payloads: Vec<String> = if payloads.is_empty() { vec![String::new()] } else { payloads.to_vec() };
+        let statement =
+            Statement::from_sql_and_values(DbBackend::Postgres, sql, [topic.channel().into(), payloads.into()]);
+        self.pool.execute_raw(statement).await?;
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<Signal>>, StoreError> {
+        Ok(Some(listen::start(&self.listen_url)))
+    }
+
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    async fn close(&self) {
+        self.pool.close_by_ref().await.ok();
+    }
+}

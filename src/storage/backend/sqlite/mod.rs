@@ -1,0 +1,161 @@
+//! SQLite: one writer that commits small writes together, a pool of readers, no other replica.
+
+pub mod json;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, SelectStatement};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use tokio::sync::mpsc;
+
+use self::writer::Writer;
+use super::json::JsonDialect;
+use super::{Backend, Signal, Topic};
+use crate::model::clock::Deadline;
+use crate::storage::store::Work;
+use crate::storage::{Db, StoreError, Urgency, migration};
+
+/// An open SQLite database.
+pub struct Sqlite {
+    readers: DatabaseConnection,
+    writer: Writer,
+    /// Held as long as this server lives.
+    _lock: Option<File>,
+}
+
+/// Whether another process may have the file open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// This is the server: there must be no other.
+    Exclusive,
+    /// A command beside the server.
+    Shared,
+}
+
+/// Why SQLite could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server has it.
+    #[error("{0} is in use by another usher; replicas share PostgreSQL, not a file")]
+    InUse(PathBuf),
+    /// The file system says no.
+    #[error("cannot open {0}: {1}")]
+    Io(PathBuf, std::io::Error),
+    /// The database says no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Sqlite {
+    /// Opens, or creates, the database in `file`.
+    pub async fn open(file: &Path, readers: u32, sharing: Sharing) -> Result<Arc<Self>, OpenError> {
+        let lock = match sharing {
+            Sharing::Exclusive => Some(lock_beside(file)?),
+            Sharing::Shared => None,
+        };
+        // The writer first: it creates the file, which readers may not.
+        let writer = connect(file, 1, false).await?;
+        let readers = connect(file, readers.max(1), true).await?;
+        Ok(Arc::new(Self { readers, writer: Writer::start(writer), _lock: lock }))
+    }
+}
+
+fn lock_beside(file: &Path) -> Result<File, OpenError> {
+    let path = file.with_extension("lock");
+    let lock = File::create(&path).map_err(|err| OpenError::Io(path.clone(), err))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(file.to_owned())),
+        Err(TryLockError::Error(err)) => Err(OpenError::Io(path, err)),
+    }
+}
+
+async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<DatabaseConnection, StoreError> {
+    let mut options = ConnectOptions::new("sqlite:");
+    let file = file.to_owned();
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(std::time::Duration::from_secs(2))
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |_| {
+            SqliteConnectOptions::new()
+                .filename(&file)
+                .create_if_missing(!read_only)
+                .read_only(read_only)
+                .journal_mode(SqliteJournalMode::Wal)
+                // What a caller was told must survive a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(std::time::Duration::from_secs(5))
+                // Erased means overwritten.
+                .pragma("secure_delete", "ON")
+                .pragma("cache_size", "-8192")
+                .statement_cache_capacity(256)
+        });
+    Ok(Database::connect(options).await?)
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn json(&self) -> &dyn JsonDialect {
+        &json::SqliteJson
+    }
+
+    fn now(&self) -> Expr {
+        Expr::cust("CAST(unixepoch('subsec') * 1000000 AS INTEGER)")
+    }
+
+    fn lock(&self, _: &mut SelectStatement) {
+        // There is one writer: whatever it reads stands still.
+    }
+
+    fn lock_free_ones(&self, _: &mut SelectStatement) {}
+
+    async fn reader(self: Arc<Self>, _: Option<Deadline>) -> Result<Db, StoreError> {
+        // Reads run within this process and end with the call's own timer.
+        Ok(Db::pool(self.readers.clone(), self))
+    }
+
+    async fn write(
+        self: Arc<Self>,
+        urgency: Urgency,
+        deadline: Option<Deadline>,
+        work: Work,
+    ) -> Result<(), StoreError> {
+        self.writer.submit(self.clone(), urgency, deadline, work).await
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let _turn = self.writer.pause().await?;
+        Ok(migration::run(self.writer.connection()).await?)
+    }
+
+    async fn notify(&self, _: Topic, _: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<Signal>>, StoreError> {
+        Ok(None)
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self._lock.is_some()
+    }
+
+    async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close_by_ref().await.ok();
+        // Leaves one file behind instead of three; not needed for safety.
+        self.writer.connection().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
+        self.writer.connection().close_by_ref().await.ok();
+    }
+}

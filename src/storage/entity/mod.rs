@@ -1,0 +1,12 @@
+//! One file per table. Times are microseconds since the epoch, JSON is `jsonb` or text.
+//!
+//! Rows are read through the functions of each file, which take the app: to forget it does not compile.
+
+pub mod app;
+pub mod app_key;
+pub mod import;
+pub mod import_refusal;
+pub mod task;
+pub mod task_item;
+pub mod user;
+pub mod user_block;

@@ -1,0 +1,55 @@
+//! Table `users`. Read it through [`live`] unless deleted users are meant too.
+
+use sea_orm::entity::prelude::*;
+
+use crate::model::id::AppId;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+#[expect(missing_docs, reason = "as in model::user; the other ones have words")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub app_id: i32,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub name: Option<String>,
+    pub image: Option<String>,
+    pub role: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub custom: Json,
+    pub language: Option<String>,
+    pub invisible: bool,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub teams: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub teams_role: Json,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub privacy_settings: Option<Json>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub push_notifications: Option<Json>,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub deactivated_at: Option<i64>,
+    pub deleted_at: Option<i64>,
+    pub version: i64,
+    /// Raised by a revocation of the user's tokens; tokens carry the one they were minted under.
+    pub auth_epoch: i64,
+    /// Number of the import that last wrote this row, so that one file cannot hold a user twice.
+    pub import_no: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+#[expect(missing_docs, reason = "none")]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Users of `app` that exist for callers.
+pub fn live(app: AppId) -> Select<Entity> {
+    any(app).filter(Column::DeletedAt.is_null())
+}
+
+/// All rows of `app`, deleted ones too. State why at the call site.
+pub fn any(app: AppId) -> Select<Entity> {
+    Entity::find().filter(Column::AppId.eq(app.0))
+}

@@ -1,0 +1,132 @@
+//! Filters as SQL. Means what `model::filter::evaluate` says, on every database.
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func};
+
+use super::backend::json::{JsonDialect, all_of, any_of, compare};
+use super::entity::user::{Column, Entity};
+use crate::model::filter::{BuiltIn, Check, CustomPath, Field, Filter, Value};
+
+/// The condition that `filter` puts on `users`.
+pub fn to_condition(filter: &Filter, json: &dyn JsonDialect) -> Condition {
+    Condition::all().add(expression(filter, json))
+}
+
+/// True where the filter is; false or NULL where it is not.
+fn expression(filter: &Filter, json: &dyn JsonDialect) -> Expr {
+    let each = |parts: &[Filter]| parts.iter().map(|part| expression(part, json)).collect();
+    match filter {
+        Filter::And(parts) => all_of(each(parts)),
+        Filter::Or(parts) => any_of(each(parts)),
+        // What is unknown to SQL is false to us: its negation is true.
+        Filter::Nor(parts) => Expr::from(Func::coalesce([any_of(each(parts)), Expr::cust("FALSE")])).not(),
+        Filter::Test(Field::Custom(path), check) => custom(path, check, json),
+        Filter::Test(Field::BuiltIn(BuiltIn::Teams), check) => teams(check, json),
+        Filter::Test(Field::BuiltIn(field), check) => column(*field, check),
+    }
+}
+
+fn custom(path: &CustomPath, check: &Check, json: &dyn JsonDialect) -> Expr {
+    match check {
+        Check::AnyOf(values) => {
+            let (given, null) = split(values);
+            let mut ways = Vec::new();
+            if !given.is_empty() {
+                ways.push(json.is_any_of(path, &given));
+            }
+            if null {
+                ways.push(json.is_null(path));
+            }
+            any_of(ways)
+        }
+        Check::Compare(by, value) => json.compares(path, *by, value),
+        Check::Exists => json.exists(path),
+        Check::Contains(value) => json.contains(path, value),
+        Check::Exactly(_) => never(),
+    }
+}
+
+fn teams(check: &Check, json: &dyn JsonDialect) -> Expr {
+    match check {
+        Check::AnyOf(values) => {
+            let (given, null) = split(values);
+            let mut ways = Vec::new();
+            if !given.is_empty() {
+                ways.push(json.in_any_team(&names(&given)));
+            }
+            if null {
+                ways.push(json.in_exactly_teams(&[]));
+            }
+            any_of(ways)
+        }
+        Check::Contains(value) => json.in_any_team(&names(&[value])),
+        Check::Exactly(teams) => {
+            let teams: Vec<&str> = teams.iter().map(String::as_str).collect();
+            json.in_exactly_teams(&teams)
+        }
+        Check::Exists => json.in_exactly_teams(&[]).not(),
+        Check::Compare(..) => never(),
+    }
+}
+
+/// A test on a plain column, written so that an index on it can serve.
+fn column(field: BuiltIn, check: &Check) -> Expr {
+    let column = || Expr::col((Entity, column_of(field)));
+    match check {
+        Check::AnyOf(values) => {
+            let (given, null) = split(values);
+            let mut ways = Vec::new();
+            match given.as_slice() {
+                [] => {}
+                [value] => ways.push(column().eq(bound(value))),
+                values => ways.push(column().is_in(values.iter().map(|value| bound(value)))),
+            }
+            if null {
+                ways.push(column().is_null());
+            }
+            any_of(ways)
+        }
+        Check::Compare(by, value) => compare(column(), *by, bound(value)),
+        Check::Exists => column().is_not_null(),
+        Check::Contains(_) | Check::Exactly(_) => never(),
+    }
+}
+
+const fn column_of(field: BuiltIn) -> Column {
+    match field {
+        BuiltIn::Id => Column::Id,
+        BuiltIn::Role => Column::Role,
+        BuiltIn::Name => Column::Name,
+        BuiltIn::Language => Column::Language,
+        BuiltIn::Invisible => Column::Invisible,
+        BuiltIn::CreatedAt => Column::CreatedAt,
+        BuiltIn::UpdatedAt => Column::UpdatedAt,
+        BuiltIn::DeactivatedAt => Column::DeactivatedAt,
+        BuiltIn::Teams => Column::Teams,
+    }
+}
+
+/// The values that are not null, and whether one is.
+fn split(values: &[Value]) -> (Vec<&Value>, bool) {
+    let (null, given): (Vec<&Value>, _) = values.iter().partition(|value| **value == Value::Null);
+    (given, !null.is_empty())
+}
+
+fn names<'a>(values: &[&'a Value]) -> Vec<&'a str> {
+    let name = |value: &&'a Value| if let Value::Text(text) = value { Some(text.as_str()) } else { None };
+    values.iter().filter_map(name).collect()
+}
+
+fn bound(value: &Value) -> Expr {
+    match value {
+        Value::Null => Expr::cust("NULL"),
+        Value::Bool(flag) => Expr::val(*flag),
+        Value::Number(number) => Expr::val(*number),
+        Value::Text(text) => Expr::val(text.as_str()),
+        Value::Time(at) => Expr::val(at.micros()),
+    }
+}
+
+/// For what the parser lets nobody ask.
+fn never() -> Expr {
+    Expr::cust("FALSE")
+}

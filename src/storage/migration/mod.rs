@@ -1,0 +1,22 @@
+//! Numbered migrations, run at start under a lock, each in a transaction of its own.
+//!
+//! One SQL text serves both databases; the words that differ come from `backend::words`. A migration that
+//! was released is never edited: add the next one. It must leave the version before it working.
+
+mod m0001_first;
+
+use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first::Migration)]
+    }
+}
+
+/// Applies what has not been applied yet.
+pub async fn run(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    Migrator::up(connection, None).await
+}

@@ -1,0 +1,157 @@
+//! Order and pages of users as SQL. Orders as `model::query::Order::compare` says, on every database.
+
+use std::ops::Bound;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, NullOrdering, Order as SqlOrder};
+use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
+
+use super::backend::json::{JsonDialect, any_of};
+use super::entity::user::{self, Column, Entity};
+use super::filter::to_condition;
+use crate::model::id::AppId;
+use crate::model::query::{Cursor, Direction, IdBounds, KeyValue, Order, SortField, SortKey, UserQuery};
+
+/// The users that match, on whatever page, in no order.
+pub fn matching(app: AppId, query: &UserQuery, json: &dyn JsonDialect) -> Select<Entity> {
+    let mut select = if query.include_deleted { user::any(app) } else { user::live(app) };
+    if !query.include_deactivated {
+        select = select.filter(Column::DeactivatedAt.is_null());
+    }
+    within(select, &query.ids).filter(to_condition(&query.filter, json))
+}
+
+/// One page of the users that match, in order.
+pub fn page(app: AppId, query: &UserQuery, json: &dyn JsonDialect) -> Select<Entity> {
+    let order = query.order();
+    let mut select = matching(app, query, json);
+    if let Some(cursor) = &query.after {
+        debug_assert!(cursor.fits(&order), "whoever takes a cursor from a caller checks it");
+        select = select.filter(after(&order, cursor, json));
+    }
+    for key in order.keys() {
+        let (expr, direction) = (sorted_by(&key.field, json), direction(key.direction));
+        // Said only where it matters: an index does not serve an order with NULLS LAST downwards.
+        select = if key.field.is_optional() {
+            select.order_by_with_nulls(expr, direction, NullOrdering::Last)
+        } else {
+            select.order_by(expr, direction)
+        };
+    }
+    select.limit(query.limit).offset((query.offset > 0).then_some(query.offset))
+}
+
+fn within(select: Select<Entity>, ids: &IdBounds) -> Select<Entity> {
+    let select = match &ids.lower {
+        Bound::Included(id) => select.filter(Column::Id.gte(id.as_str())),
+        Bound::Excluded(id) => select.filter(Column::Id.gt(id.as_str())),
+        Bound::Unbounded => select,
+    };
+    match &ids.upper {
+        Bound::Included(id) => select.filter(Column::Id.lte(id.as_str())),
+        Bound::Excluded(id) => select.filter(Column::Id.lt(id.as_str())),
+        Bound::Unbounded => select,
+    }
+}
+
+const fn direction(direction: Direction) -> SqlOrder {
+    match direction {
+        Direction::Ascending => SqlOrder::Asc,
+        Direction::Descending => SqlOrder::Desc,
+    }
+}
+
+fn sorted_by(field: &SortField, json: &dyn JsonDialect) -> Expr {
+    let column = match field {
+        SortField::Id => Column::Id,
+        SortField::Name => Column::Name,
+        SortField::Role => Column::Role,
+        SortField::CreatedAt => Column::CreatedAt,
+        SortField::UpdatedAt => Column::UpdatedAt,
+        SortField::Custom(path, ty) => return json.sort_key(path, *ty),
+    };
+    Expr::col((Entity, column))
+}
+
+/// What comes strictly after `cursor`.
+fn after(order: &Order, cursor: &Cursor, json: &dyn JsonDialect) -> Expr {
+    let keys: Vec<Place<'_>> = order
+        .keys()
+        .iter()
+        .zip(cursor.values())
+        .map(|(key, value)| Place { key, value, expr: sorted_by(&key.field, json), json })
+        .collect();
+    in_one_row(&keys).unwrap_or_else(|| key_by_key(&keys))
+}
+
+/// One comparison of rows, which an index serves in full; for keys of one direction that are never null.
+fn in_one_row(keys: &[Place<'_>]) -> Option<Expr> {
+    let direction = keys.first()?.key.direction;
+    if keys.iter().any(|place| place.key.field.is_optional() || place.key.direction != direction) {
+        return None;
+    }
+    let left = Expr::tuple(keys.iter().map(|place| place.expr.clone()));
+    let right = Expr::tuple(keys.iter().map(Place::bound));
+    Some(match direction {
+        Direction::Ascending => left.gt(right),
+        Direction::Descending => left.lt(right),
+    })
+}
+
+/// Beyond the first key, or the same there and beyond the second one, and so on.
+fn key_by_key(keys: &[Place<'_>]) -> Expr {
+    let deeper = |rest: Option<Expr>, place: &Place<'_>| match rest {
+        None => Some(place.is_beyond()),
+        Some(rest) => Some(any_of(vec![place.is_beyond(), place.is_same().and(rest)])),
+    };
+    let all = keys.iter().rev().fold(None, deeper).unwrap_or_else(|| Expr::cust("FALSE"));
+    match keys.first() {
+        // Adds nothing but a range for an index.
+        Some(first) if !first.key.field.is_optional() => first.is_not_before().and(all),
+        _ => all,
+    }
+}
+
+/// A key of an order and what the cursor has there.
+struct Place<'a> {
+    key: &'a SortKey,
+    value: &'a KeyValue,
+    expr: Expr,
+    json: &'a dyn JsonDialect,
+}
+
+impl Place<'_> {
+    fn bound(&self) -> Expr {
+        match (&self.key.field, self.value) {
+            (SortField::Custom(..), value) => self.json.sort_value(value),
+            (_, KeyValue::Text(text)) => Expr::val(text.as_str()),
+            (_, KeyValue::Time(micros)) => Expr::val(*micros),
+            (_, KeyValue::Null | KeyValue::Bool(_) | KeyValue::Number(_)) => Expr::cust("NULL"),
+        }
+    }
+
+    fn is_beyond(&self) -> Expr {
+        // Nulls are last, whichever way.
+        if *self.value == KeyValue::Null {
+            return Expr::cust("FALSE");
+        }
+        let beyond = match self.key.direction {
+            Direction::Ascending => self.expr.clone().gt(self.bound()),
+            Direction::Descending => self.expr.clone().lt(self.bound()),
+        };
+        if self.key.field.is_optional() { beyond.or(self.expr.clone().is_null()) } else { beyond }
+    }
+
+    fn is_same(&self) -> Expr {
+        match self.value {
+            KeyValue::Null => self.expr.clone().is_null(),
+            _ => self.expr.clone().eq(self.bound()),
+        }
+    }
+
+    fn is_not_before(&self) -> Expr {
+        match self.key.direction {
+            Direction::Ascending => self.expr.clone().gte(self.bound()),
+            Direction::Descending => self.expr.clone().lte(self.bound()),
+        }
+    }
+}

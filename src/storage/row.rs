@@ -1,0 +1,157 @@
+//! Rows to model types and back.
+
+use sea_orm::ActiveValue::Set;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::entity::{task, task_item, user};
+use crate::model::clock::Timestamp;
+use crate::model::id::{AppId, UserId};
+use crate::model::task::{Item, Outcome, Progress, Task, TaskError, TaskState};
+use crate::model::user::{Profile, User};
+
+impl TryFrom<user::Model> for User {
+    type Error = StoreError;
+
+    fn try_from(row: user::Model) -> Result<Self, StoreError> {
+        let Value::Object(custom) = row.custom else { return Err(StoreError::corrupt("users.custom")) };
+        let profile = Profile {
+            id: UserId::stored(row.id),
+            name: row.name,
+            image: row.image,
+            role: row.role,
+            custom,
+            language: row.language,
+            invisible: row.invisible,
+            teams: from_json(row.teams, "users.teams")?,
+            teams_role: from_json(row.teams_role, "users.teams_role")?,
+            privacy_settings: optional(row.privacy_settings, "users.privacy_settings")?,
+            push_notifications: optional(row.push_notifications, "users.push_notifications")?,
+        };
+        Ok(Self {
+            profile,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            deactivated_at: row.deactivated_at.map(Timestamp::from_micros),
+            deleted_at: row.deleted_at.map(Timestamp::from_micros),
+            version: row.version,
+        })
+    }
+}
+
+/// What a row holds beside the user.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UserMarks {
+    /// See the column.
+    pub auth_epoch: i64,
+    /// See the column.
+    pub import_no: Option<i64>,
+}
+
+/// The row of a user, taken apart field by field so that none is forgotten.
+pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
+    let User { profile, created_at, updated_at, deactivated_at, deleted_at, version } = user;
+    let Profile {
+        id,
+        name,
+        image,
+        role,
+        custom,
+        language,
+        invisible,
+        teams,
+        teams_role,
+        privacy_settings,
+        push_notifications,
+    } = profile;
+    user::ActiveModel {
+        app_id: Set(app.0),
+        id: Set(id.as_str().to_owned()),
+        name: Set(name.clone()),
+        image: Set(image.clone()),
+        role: Set(role.clone()),
+        custom: Set(Value::Object(custom.clone())),
+        language: Set(language.clone()),
+        invisible: Set(*invisible),
+        teams: Set(Value::from(teams.clone())),
+        teams_role: Set(to_json(teams_role)),
+        privacy_settings: Set(privacy_settings.as_ref().map(to_json)),
+        push_notifications: Set(push_notifications.as_ref().map(to_json)),
+        created_at: Set(created_at.micros()),
+        updated_at: Set(updated_at.micros()),
+        deactivated_at: Set(deactivated_at.map(Timestamp::micros)),
+        deleted_at: Set(deleted_at.map(Timestamp::micros)),
+        version: Set(*version),
+        auth_epoch: Set(marks.auth_epoch),
+        import_no: Set(marks.import_no),
+    }
+}
+
+impl TryFrom<task::Model> for Task {
+    type Error = StoreError;
+
+    fn try_from(row: task::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            app: AppId(row.app_id),
+            id: Uuid::parse_str(&row.id).map_err(|_| StoreError::corrupt("tasks.id"))?,
+            kind: row.kind,
+            state: TaskState::parse(&row.state).ok_or_else(|| StoreError::corrupt("tasks.state"))?,
+            phase: row.phase,
+            params: row.params,
+            checkpoint: row.checkpoint,
+            progress: Progress {
+                users_total: row.users_total,
+                users_done: row.users_done,
+                users_failed: row.users_failed,
+                users_unchanged: row.users_unchanged,
+                rows_done: row.rows_done,
+            },
+            revision: row.revision,
+            failures: row.failures,
+            cancel_requested: row.cancel_requested,
+            created_by_id: row.created_by_id,
+            reason: row.reason,
+            request_id: row.request_id,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            started_at: row.started_at.map(Timestamp::from_micros),
+            finished_at: row.finished_at.map(Timestamp::from_micros),
+            error: row
+                .error_reason
+                .map(|reason| TaskError { reason, message: row.error_message.unwrap_or_default() }),
+            lease_epoch: row.lease_epoch,
+            accepted_seq: row.accepted_seq,
+        })
+    }
+}
+
+impl TryFrom<task_item::Model> for Item {
+    type Error = StoreError;
+
+    fn try_from(row: task_item::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            index: row.idx,
+            user_id: row.user_id,
+            outcome: Outcome::from_code(row.outcome)
+                .ok_or_else(|| StoreError::corrupt("task_items.outcome"))?,
+            reason: row.reason,
+        })
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Value {
+    // Maps with text keys, numbers and booleans only: this cannot fail.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(value: Value, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_value(value).map_err(|_| StoreError::corrupt(what))
+}
+
+fn optional<T: serde::de::DeserializeOwned>(
+    value: Option<Value>,
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
+    value.map(|value| from_json(value, what)).transpose()
+}

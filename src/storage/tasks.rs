@@ -1,0 +1,85 @@
+//! Reading tasks.
+
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::entity::task;
+use super::{Db, StoreError};
+use crate::model::id::{AppId, TaskId};
+use crate::model::task::{Task, TaskState};
+
+/// Which tasks, after which one.
+#[derive(Debug, Clone, Default)]
+pub struct TaskQuery {
+    /// Empty: all.
+    pub states: Vec<TaskState>,
+    /// Empty: all.
+    pub kinds: Vec<String>,
+    /// Microseconds of creation and id of the last task seen.
+    pub after: Option<(i64, String)>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// The task `id` of `app`.
+pub async fn find_task(db: &Db, app: AppId, id: TaskId) -> Result<Option<Task>, StoreError> {
+    find_row(db, app, id).await?.map(Task::try_from).transpose()
+}
+
+/// The row of a task, for those who need more than [`Task`].
+pub async fn find_row(db: &Db, app: AppId, id: TaskId) -> Result<Option<task::Model>, StoreError> {
+    Ok(task::Entity::find_by_id((app.0, id.to_string())).one(db).await?)
+}
+
+/// The task of a request, with the hash of its body.
+pub async fn find_by_request(
+    db: &Db,
+    app: AppId,
+    request_id: &str,
+) -> Result<Option<(Task, Option<Vec<u8>>)>, StoreError> {
+    let row = task::Entity::find()
+        .filter(task::Column::AppId.eq(app.0))
+        .filter(task::Column::RequestId.eq(request_id))
+        .one(db)
+        .await?;
+    row.map(|row| {
+        let hash = row.request_hash.clone();
+        Ok((Task::try_from(row)?, hash))
+    })
+    .transpose()
+}
+
+/// Tasks of `app`, newest first.
+pub async fn list_tasks(db: &Db, app: AppId, query: &TaskQuery) -> Result<Vec<Task>, StoreError> {
+    let mut select = task::Entity::find().filter(task::Column::AppId.eq(app.0));
+    if !query.states.is_empty() {
+        select = select.filter(task::Column::State.is_in(query.states.iter().map(|state| state.as_str())));
+    }
+    if !query.kinds.is_empty() {
+        select = select.filter(task::Column::Kind.is_in(query.kinds.iter().map(String::as_str)));
+    }
+    if let Some((created_at, id)) = &query.after {
+        let before = Expr::tuple([Expr::col(task::Column::CreatedAt), Expr::col(task::Column::Id)])
+            .lt(Expr::tuple([Expr::val(*created_at), Expr::val(id.as_str())]));
+        select = select.filter(before);
+    }
+    let rows = select
+        .order_by_desc(task::Column::CreatedAt)
+        .order_by_desc(task::Column::Id)
+        .limit(query.limit)
+        .all(db)
+        .await?;
+    rows.into_iter().map(Task::try_from).collect()
+}
+
+/// Those of `keys` that exist, in any order: for watchers, who follow many at a time.
+pub async fn list_by_key(db: &Db, keys: &[(AppId, TaskId)]) -> Result<Vec<Task>, StoreError> {
+    let any = keys.iter().fold(Condition::any(), |any, (app, id)| {
+        any.add(task::Column::AppId.eq(app.0).and(task::Column::Id.eq(id.to_string())))
+    });
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = task::Entity::find().filter(any).all(db).await?;
+    rows.into_iter().map(Task::try_from).collect()
+}

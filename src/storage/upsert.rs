@@ -1,0 +1,118 @@
+//! Writing whole users.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QueryTrait};
+
+use super::entity::{user, user_block};
+use super::row::{UserMarks, of_user};
+use super::{Db, StoreError, Tx};
+use crate::model::clock::Timestamp;
+use crate::model::id::{AppId, UserId};
+use crate::model::user::User;
+
+/// Rows per statement: 20 columns each, below the 32,766 parameters SQLite takes.
+const CHUNK: usize = 1_000;
+
+/// A stored user and what its row holds beside it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The user.
+    pub user: User,
+    /// Beside it.
+    pub marks: UserMarks,
+}
+
+/// Locks those of `ids` that exist, in id order, and reads them; deleted ones too, since their ids are taken.
+pub async fn lock_users(
+    tx: &Tx,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Stored>, StoreError> {
+    let mut select = user::any(app).filter(user::Column::Id.is_in(ids)).order_by_asc(user::Column::Id);
+    tx.backend().lock(QueryTrait::query(&mut select));
+    let rows = select.all(&**tx).await?;
+    rows.into_iter()
+        .map(|row| {
+            let marks = UserMarks { auth_epoch: row.auth_epoch, import_no: row.import_no };
+            let user = User::try_from(row)?;
+            Ok((user.id().as_str().to_owned(), Stored { user, marks }))
+        })
+        .collect()
+}
+
+/// Stores users, each under a version one above the stored one or 1, as [`lock_users`] told.
+///
+/// `Conflict` where one of them was stored by somebody else since.
+pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), StoreError> {
+    let columns = user::Column::iter()
+        .filter(|column| !matches!(column, user::Column::AppId | user::Column::Id))
+        .collect::<Vec<_>>();
+    let untouched_since = Expr::col((user::Entity, user::Column::Version))
+        .eq(Expr::col(("excluded", user::Column::Version)).sub(1));
+    let on_conflict = OnConflict::columns([user::Column::AppId, user::Column::Id])
+        .update_columns(columns)
+        .action_and_where(untouched_since)
+        .to_owned();
+
+    // In id order, so that two batches never wait for each other.
+    let mut sorted: Vec<&Stored> = users.iter().collect();
+    sorted.sort_by(|a, b| a.user.id().cmp(b.user.id()));
+    for chunk in sorted.chunks(CHUNK) {
+        let rows = chunk.iter().map(|stored| of_user(app, &stored.user, stored.marks));
+        let written = user::Entity::insert_many(rows)
+            .on_conflict(on_conflict.clone())
+            .exec_without_returning(&**tx)
+            .await?;
+        if written != chunk.len() as u64 {
+            return Err(StoreError::Conflict);
+        }
+    }
+    Ok(())
+}
+
+/// Replaces whom `user` has blocked.
+pub async fn replace_blocks(
+    tx: &Tx,
+    app: AppId,
+    user: &UserId,
+    blocked: &[UserId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    user_block::Entity::delete_many()
+        .filter(user_block::Column::AppId.eq(app.0))
+        .filter(user_block::Column::UserId.eq(user.as_str()))
+        .exec(&**tx)
+        .await?;
+    let rows = blocked.iter().map(|blocked| {
+        user_block::ActiveModel::from(user_block::Model {
+            app_id: app.0,
+            user_id: user.as_str().to_owned(),
+            blocked_user_id: blocked.as_str().to_owned(),
+            created_at: now.micros(),
+        })
+    });
+    user_block::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    Ok(())
+}
+
+/// Whom each of `ids` has blocked, sorted.
+pub async fn list_blocks(
+    db: &Db,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Vec<String>>, StoreError> {
+    let rows = user_block::Entity::find()
+        .filter(user_block::Column::AppId.eq(app.0))
+        .filter(user_block::Column::UserId.is_in(ids))
+        .order_by_asc(user_block::Column::UserId)
+        .order_by_asc(user_block::Column::BlockedUserId)
+        .all(db)
+        .await?;
+    let mut blocks: HashMap<String, Vec<String>> = HashMap::new();
+    for row in rows {
+        blocks.entry(row.user_id).or_default().push(row.blocked_user_id);
+    }
+    Ok(blocks)
+}

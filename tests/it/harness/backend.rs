@@ -1,0 +1,109 @@
+//! The database of one test, and the settings with which servers run over it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tempfile::TempDir;
+
+use super::client::Credentials;
+use super::postgres::TestDatabase;
+
+/// Encrypts what the PostgreSQL tests store; SQLite makes its own.
+pub(crate) const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// An empty database, and directories for the servers over it.
+#[derive(Debug, Clone)]
+pub(crate) struct Backend {
+    kind: Kind,
+    /// Of the PostgreSQL database.
+    url: Option<String>,
+    dir: PathBuf,
+    replicas: Arc<AtomicUsize>,
+    credentials: Arc<OnceLock<Credentials>>,
+}
+
+/// Removes what a test leaves behind.
+pub(crate) struct Cleaner(Option<TestDatabase>, #[expect(dead_code, reason = "removed when dropped")] TempDir);
+
+/// Where one server keeps its files. On PostgreSQL each has its own place; on SQLite the place is the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) master_key_file: Option<PathBuf>,
+    pub(crate) url: Option<String>,
+}
+
+impl Backend {
+    /// Makes the database; `None` where there is none of this kind.
+    pub(crate) fn prepare(kind: Kind) -> Option<(Self, Cleaner)> {
+        let database = match kind {
+            Kind::Sqlite => None,
+            Kind::Postgres => Some(TestDatabase::create()?),
+        };
+        let dir = tempfile::Builder::new().prefix("usher-it-").tempdir().unwrap();
+        let backend = Self {
+            kind,
+            url: database.as_ref().map(|database| database.url.clone()),
+            dir: dir.path().to_owned(),
+            replicas: Arc::default(),
+            credentials: Arc::default(),
+        };
+        Some((backend, Cleaner(database, dir)))
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// A directory of the test, for whatever it wants to keep.
+    pub(crate) const fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    /// The place of one more server.
+    pub(crate) fn place(&self) -> Place {
+        let number = self.replicas.fetch_add(1, Ordering::Relaxed);
+        match self.kind {
+            Kind::Sqlite => {
+                Place { data_dir: self.dir.join("data"), master_key_file: None, url: None }
+            }
+            Kind::Postgres => {
+                let file = self.dir.join("master.key");
+                std::fs::write(&file, MASTER_KEY).unwrap();
+                let data_dir = self.dir.join(format!("replica-{number}"));
+                Place { data_dir, master_key_file: Some(file), url: self.url.clone() }
+            }
+        }
+    }
+
+    /// The key and the secret of the app `default`, which the first server to start has left in its directory.
+    pub(crate) fn credentials(&self) -> Credentials {
+        self.credentials.get_or_init(|| self.find_credentials()).clone()
+    }
+
+    /// Directories of servers that hold the secret of the app `default`.
+    pub(crate) fn secret_holders(&self) -> Vec<PathBuf> {
+        let places = std::fs::read_dir(&self.dir).unwrap().flatten().map(|place| place.path());
+        places.filter(|place| place.join("default.secret").is_file()).collect()
+    }
+
+    fn find_credentials(&self) -> Credentials {
+        let place = self.secret_holders().pop().expect("the first server leaves `default.secret`");
+        let read = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
+        Credentials { kid: read("default.key").trim().to_owned(), secret: read("default.secret") }
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}

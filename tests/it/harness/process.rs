@@ -1,0 +1,159 @@
+//! The real program, in a process of its own that can be killed, paused and asked to end.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::backend::{Backend, MASTER_KEY, Place};
+use super::client::Caller;
+use super::server::arguments;
+use super::setting::usher_variables;
+
+/// A program that says nothing for so long has failed to start.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// How a process is to be started.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    backend: Backend,
+    place: Place,
+    flags: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+/// A running `usher serve`, killed when dropped. Calls go to it with a server token.
+pub(crate) struct Process {
+    child: Child,
+    launch: Launch,
+    caller: Caller,
+    log: PathBuf,
+    /// Kept open: the program may want to write more.
+    _stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Deref for Process {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl Backend {
+    /// Prepares a server process at a place of its own.
+    pub(crate) fn launch(&self) -> Launch {
+        Launch { backend: self.clone(), place: self.place(), flags: Vec::new(), variables: Vec::new() }
+    }
+}
+
+impl Launch {
+    /// Adds a flag.
+    #[must_use]
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// Sets, or replaces, the crash points.
+    #[must_use]
+    pub(crate) fn failpoints(self, points: &str) -> Self {
+        let mut launch = self.without_failpoints();
+        launch.variables.push(("FAILPOINTS".to_owned(), points.to_owned()));
+        launch
+    }
+
+    /// Removes the crash points.
+    #[must_use]
+    pub(crate) fn without_failpoints(mut self) -> Self {
+        self.variables.retain(|(name, _)| name != "FAILPOINTS");
+        self
+    }
+
+    /// Starts the program and waits until it serves.
+    pub(crate) async fn start(&self) -> Process {
+        match self.try_start().await {
+            Ok(process) => process,
+            Err((status, log)) => panic!("the server does not start, but ends with {status}: {log}"),
+        }
+    }
+
+    /// Starts the program; where it ends instead of serving, tells how, and what it logged.
+    pub(crate) async fn try_start(&self) -> Result<Process, (ExitStatus, String)> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log = self.backend.dir().join(format!("process-{number}.log"));
+        let mut command = self.command();
+        command.stderr(std::fs::File::create(&log).unwrap());
+        let mut child = command.spawn().expect("the program can be run");
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+
+        let line = timeout(START_LIMIT, stdout.next_line()).await.expect("the program says something").unwrap();
+        let Some(line) = line else {
+            let status = timeout(START_LIMIT, child.wait()).await.expect("the program ends").unwrap();
+            return Err((status, std::fs::read_to_string(&log).unwrap()));
+        };
+        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("not the first line: {line}"));
+        let address: SocketAddr = address.parse().unwrap();
+        let caller = Caller::new(address, self.backend.credentials());
+        Ok(Process { child, launch: self.clone(), caller, log, _stdout: stdout })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+        command.arg("serve").args(arguments(&self.place, &self.flags));
+        for name in usher_variables() {
+            command.env_remove(name);
+        }
+        if let Some(url) = &self.place.url {
+            command.env("USHER_DATABASE_URL", url).env("USHER_MASTER_KEY", MASTER_KEY);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+}
+
+impl Process {
+    /// How it was started, to start it again.
+    pub(crate) const fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
+    /// What the program has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Kills the program as a power cut would, and tells how it was started.
+    pub(crate) async fn kill(mut self) -> Launch {
+        self.child.kill().await.unwrap();
+        self.launch
+    }
+
+    /// Sends a signal, such as `STOP`, `CONT` or `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("the program runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+        assert!(sent.success(), "SIG{name} can be sent");
+    }
+
+    /// Waits until the program ends by itself.
+    pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
+        match timeout(within, self.child.wait()).await {
+            Ok(status) => status.unwrap(),
+            Err(_) => panic!("the program should end within {within:?}; it logged: {}", self.log()),
+        }
+    }
+
+    /// Whether the program has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+}

@@ -1,0 +1,11 @@
+//! UserService, one file per capability.
+
+mod bulk_lifecycle;
+mod bulk_order;
+mod get;
+mod lifecycle;
+mod query;
+mod query_filter;
+mod query_page;
+mod upsert;
+mod upsert_limits;
