@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
 
     let descriptors = protox::compile(SERVICES, ["proto"])?;
+    #[expect(clippy::disallowed_methods, reason = "cargo tells build scripts no other way")]
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("usher_descriptor.bin"), descriptors.encode_to_vec())?;
 

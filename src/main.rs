@@ -3,5 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Crash points, which FAILPOINTS in the environment arms; in test builds only.
+    #[cfg(feature = "failpoints")]
+    let _armed = fail::FailScenario::setup();
     usher::cli::main()
 }

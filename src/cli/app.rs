@@ -68,14 +68,16 @@ impl Create {
 
 impl List {
     async fn run(self) -> Outcome {
-        let apps = admin::list_apps(&self.settings.0).await.map_err(|err| Failure::failed(err.to_string()))?;
+        let apps =
+            admin::list_apps(&self.settings.0).await.map_err(|err| Failure::failed(err.to_string()))?;
         if self.json {
             for app in apps {
                 output::json(&json!({"name": app.name, "keys": app.keys, "created_at": app.created_at}))?;
             }
             return Ok(Exit::Success);
         }
-        let rows: Vec<_> = apps.into_iter().map(|app| vec![app.name, app.created_at, app.keys.join(" ")]).collect();
+        let rows: Vec<_> =
+            apps.into_iter().map(|app| vec![app.name, app.created_at, app.keys.join(" ")]).collect();
         for line in text::table(&["NAME", "CREATED", "KEYS"], &rows) {
             output::line(line)?;
         }

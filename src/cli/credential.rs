@@ -15,7 +15,7 @@ use crate::model::clock::{Clock, SystemClock};
 use crate::server::config::{Secret, read_secret};
 
 /// How long a token lives that is minted for one call. A stream is judged when it opens.
-const VALIDITY: Duration = Duration::from_secs(600);
+const VALIDITY: Duration = Duration::from_mins(10);
 
 /// An app's key and secret, by where they lie.
 #[derive(Debug, Clone, Args)]
@@ -194,12 +194,15 @@ mod tests {
     }
 
     fn key() -> SigningKey {
-        SigningKey { kid: "k1".to_owned(), secret: Secret::from("0123456789abcdef0123456789abcdef".to_owned()) }
+        SigningKey {
+            kid: "k1".to_owned(),
+            secret: Secret::from("0123456789abcdef0123456789abcdef".to_owned()),
+        }
     }
 
     #[test]
     fn a_minted_token_holds_what_a_server_token_must_and_nothing_else() {
-        let token = key().mint(&At(7_900_000), Some(Duration::from_secs(60))).unwrap();
+        let token = key().mint(&At(7_900_000), Some(Duration::from_mins(1))).unwrap();
         assert_eq!(part(&token, 0), json!({"alg": "HS256", "typ": "JWT", "kid": "k1"}));
         assert_eq!(part(&token, 1), json!({"server": true, "iat": 7, "exp": 67}));
     }
@@ -224,6 +227,9 @@ mod tests {
     fn where_nothing_is_given_the_text_says_what_to_do() {
         let pair = KeyPair { key: None, secret_file: None, data_dir: "/nowhere".into() };
         let said = pair.read().unwrap_err().to_string();
-        assert!(["--data-dir", "--key and --secret-file", "USHER_TOKEN"].iter().all(|way| said.contains(way)), "{said}");
+        assert!(
+            ["--data-dir", "--key and --secret-file", "USHER_TOKEN"].iter().all(|way| said.contains(way)),
+            "{said}"
+        );
     }
 }

@@ -76,24 +76,21 @@ impl Failure {
             ));
         }
         let details = status.get_error_details();
-        let mut text = format!("{} ({})", message(status), reason(status));
+        let mut lines = vec![format!("{} ({})", message(status), reason(status))];
 
         let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
-        for violation in violations {
-            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        lines.extend(violations.iter().map(|found| format!("  {}: {}", found.field, found.description)));
+        let metadata = |key: &str| details.error_info().and_then(|info| info.metadata.get(key));
+        let total: Option<usize> = metadata("violations_total").and_then(|total| total.parse().ok());
+        let unlisted = total.unwrap_or_default().saturating_sub(violations.len());
+        if unlisted > 0 {
+            lines.push(format!("  ... and {unlisted} more"));
         }
-        let metadata = details.error_info().map(|info| &info.metadata);
-        let total = metadata.and_then(|data| data.get("violations_total")).and_then(|total| total.parse().ok());
-        if let Some(more) = total.and_then(|total: usize| total.checked_sub(violations.len())).filter(|n| *n > 0) {
-            text.push_str(&format!("\n  ... and {more} more"));
-        }
-        if let Some(id) = metadata.and_then(|data| data.get("error_id")) {
-            text.push_str(&format!("\nhint: error {id} in the server's log tells the whole story"));
-        }
-        if let Some(hint) = hint(&reason(status)) {
-            text.push_str(&format!("\nhint: {hint}"));
-        }
-        Self::failed(text)
+        lines.extend(
+            metadata("error_id").map(|id| format!("hint: error {id} in the server's log tells it all")),
+        );
+        lines.extend(hint(&reason(status)).map(|hint| format!("hint: {hint}")));
+        Self::failed(lines.join("\n"))
     }
 
     /// The same failure, with a line that says what to do now.
@@ -229,7 +226,10 @@ mod tests {
 
         let text = Failure::of_status(&status, "http://here").to_string();
 
-        assert!(text.starts_with("cannot reach http://here: connection refused\nhint: is usher running"), "{text}");
+        assert!(
+            text.starts_with("cannot reach http://here: connection refused\nhint: is usher running"),
+            "{text}"
+        );
     }
 
     #[test]

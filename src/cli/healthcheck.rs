@@ -61,7 +61,10 @@ impl Healthcheck {
 
     fn failure(&self, status: &Status) -> Failure {
         if status.code() == Code::NotFound {
-            return Failure::failed(format!("{} does not know a service `{}`", self.target.server, self.service));
+            return Failure::failed(format!(
+                "{} does not know a service `{}`",
+                self.target.server, self.service
+            ));
         }
         Failure::of_status(status, &self.target.server)
     }

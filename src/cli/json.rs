@@ -11,10 +11,12 @@ use crate::proto::v1;
 
 /// Reads a JSON object for a field that carries free data, `name` on the command line.
 pub(super) fn object(name: &str, text: &str) -> Result<Struct, Failure> {
-    let value: Value =
-        serde_json::from_str(text).map_err(|err| Failure::usage(format!("{name} is not valid JSON: {err}")))?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|err| Failure::usage(format!("{name} is not valid JSON: {err}")))?;
     let Value::Object(members) = value else {
-        return Err(Failure::usage(format!("{name} must be a JSON object, such as '{{\"device\": \"phone\"}}'")));
+        return Err(Failure::usage(format!(
+            "{name} must be a JSON object, such as '{{\"device\": \"phone\"}}'"
+        )));
     };
     let fields = members.into_iter().map(|(key, value)| Ok((key, proto_value(name, value)?)));
     Ok(Struct { fields: fields.collect::<Result<_, Failure>>()? })

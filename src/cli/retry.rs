@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn delays_grow_and_end_after_the_limit() {
         let start = Instant::now();
-        let mut patience = Patience::new(Duration::from_secs(60), start);
+        let mut patience = Patience::new(Duration::from_mins(1), start);
         patience.progress(start);
         let (end, attempts) = spend(&mut patience, start);
         assert_eq!(end.duration_since(start).as_secs(), 60);
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn before_the_first_contact_it_is_short() {
         let start = Instant::now();
-        let mut patience = Patience::new(Duration::from_secs(60), start);
+        let mut patience = Patience::new(Duration::from_mins(1), start);
         assert_eq!(spend(&mut patience, start).0.duration_since(start), FIRST_LIMIT);
     }
 

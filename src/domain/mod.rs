@@ -15,9 +15,9 @@ pub mod vault;
 
 use std::sync::Arc;
 
+use self::apps::keys::KeyRing;
 pub use self::call::{Call, Caller, Identity};
 pub use self::error::{Error, Subject};
-use self::apps::keys::KeyRing;
 use self::vault::Vault;
 use crate::engine::Engine;
 use crate::model::clock::{Clock, Deadline, Timestamp};

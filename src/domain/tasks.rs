@@ -76,7 +76,12 @@ impl Domain {
     }
 
     /// Follows a task from after `after_revision` to its end.
-    pub async fn watch_task(&self, call: &Call, id: TaskId, after_revision: i64) -> Result<TaskStates, Error> {
+    pub async fn watch_task(
+        &self,
+        call: &Call,
+        id: TaskId,
+        after_revision: i64,
+    ) -> Result<TaskStates, Error> {
         let states = self.engine.watch(call.app(), id, after_revision, Some(call.deadline)).await?;
         states.ok_or(Error::TaskNotFound)
     }

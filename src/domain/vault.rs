@@ -28,7 +28,11 @@ pub fn parse_master_key(text: &str) -> Result<[u8; 32], &'static str> {
     }
     let distinct = key.iter().collect::<std::collections::HashSet<_>>().len();
     // 32 random bytes have fewer than 8 different values about never.
-    if distinct < 8 { Err("the master key is not random; make one with `openssl rand -hex 32`") } else { Ok(key) }
+    if distinct < 8 {
+        Err("the master key is not random; make one with `openssl rand -hex 32`")
+    } else {
+        Ok(key)
+    }
 }
 
 /// A new master key, as people write it.

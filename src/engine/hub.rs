@@ -51,9 +51,9 @@ impl Hub {
 
     /// Whether a watcher of `key` lacks `revision`.
     pub(super) fn lacks(&self, key: Key, revision: i64) -> bool {
-        self.slots().get(&key).is_some_and(|slot| {
-            slot.borrow().as_ref().is_none_or(|current| current.revision < revision)
-        })
+        self.slots()
+            .get(&key)
+            .is_some_and(|slot| slot.borrow().as_ref().is_none_or(|current| current.revision < revision))
     }
 
     /// Tasks that are watched and not known to have ended.

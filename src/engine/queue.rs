@@ -57,8 +57,10 @@ impl Engine {
     /// locked until the transaction ends: do this last.
     pub async fn enqueue(&self, tx: &Tx, new: &NewTask) -> Result<Task, StoreError> {
         let now = self.clock.now();
-        let mut progress =
-            Progress { users_total: i64::try_from(new.items.len()).unwrap_or(i64::MAX), ..Progress::default() };
+        let mut progress = Progress {
+            users_total: i64::try_from(new.items.len()).unwrap_or(i64::MAX),
+            ..Progress::default()
+        };
         for item in &new.items {
             progress.count(item.outcome, 1);
         }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::storage::{StoreError, Urgency, queue};
 
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 /// Tasks per transaction: each may have 10,000 items.
 const BATCH: u64 = 5;
 

@@ -202,7 +202,9 @@ async fn give_up(engine: &Engine, task: &Task, pause: Duration) {
         .await;
     match released {
         Ok(()) => engine.wake.notify_one(),
-        Err(err) => tracing::debug!(task.id = %id, error = %err, "a lease was not given back; it will run out"),
+        Err(err) => {
+            tracing::debug!(task.id = %id, error = %err, "a lease was not given back; it will run out");
+        }
     }
 }
 
@@ -244,9 +246,10 @@ fn final_error(fault: &Fault, spent: bool) -> Option<TaskError> {
     let (reason, message) = match fault {
         Fault::Fatal { reason, message } => (*reason, message.clone()),
         Fault::Store(_) if !spent => return None,
-        Fault::Store(StoreError::Unavailable(_) | StoreError::Timeout) => {
-            ("DATABASE_UNAVAILABLE", "the database could not be reached; retry the task once it can".to_owned())
-        }
+        Fault::Store(StoreError::Unavailable(_) | StoreError::Timeout) => (
+            "DATABASE_UNAVAILABLE",
+            "the database could not be reached; retry the task once it can".to_owned(),
+        ),
         Fault::Store(StoreError::Conflict) => {
             ("CONFLICT", "other changes were always faster; retry the task".to_owned())
         }

@@ -14,15 +14,41 @@ pub const MAX_ITEM_BYTES: usize = 256 * 1024;
 
 /// Kinds of the format that usher does not hold yet; anything else is not of the format.
 const OTHER_KINDS: [&str; 16] = [
-    "device", "channel", "channel_member", "member", "message", "reaction", "future_channel_ban", "feed",
-    "activity", "comment", "follow", "flag", "call", "call_member", "channel_mute", "user_mute",
+    "device",
+    "channel",
+    "channel_member",
+    "member",
+    "message",
+    "reaction",
+    "future_channel_ban",
+    "feed",
+    "activity",
+    "comment",
+    "follow",
+    "flag",
+    "call",
+    "call_member",
+    "channel_mute",
+    "user_mute",
 ];
 
 /// Fields that usher keeps itself.
 const RESERVED: [&str; 15] = [
-    "online", "last_active", "updated_at", "banned", "ban_expires", "shadow_banned", "version", "devices",
-    "mutes", "unread_count", "total_unread_count", "unread_channels", "unread_threads",
-    "revoke_tokens_issued_before", "avg_response_time",
+    "online",
+    "last_active",
+    "updated_at",
+    "banned",
+    "ban_expires",
+    "shadow_banned",
+    "version",
+    "devices",
+    "mutes",
+    "unread_count",
+    "total_unread_count",
+    "unread_channels",
+    "unread_threads",
+    "revoke_tokens_issued_before",
+    "avg_response_time",
 ];
 
 /// A user of an import file.
@@ -83,9 +109,8 @@ pub fn parse_item(json: &[u8]) -> Result<ImportUser, ItemRefusal> {
     let envelope: Value = serde_json::from_slice(json)
         .map_err(|err| invalid("", &format!("is not JSON, see column {}", err.column())))?;
     let Value::Object(mut envelope) = envelope else { return Err(invalid("", "must be a JSON object")) };
-    let kind = match envelope.remove("type") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err(invalid("type", "must name the kind of the item")),
+    let Some(Value::String(kind)) = envelope.remove("type") else {
+        return Err(invalid("type", "must name the kind of the item"));
     };
     if kind != "user" {
         return Err(match OTHER_KINDS.iter().find(|known| **known == kind) {
@@ -189,12 +214,11 @@ fn time(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Timestamp
 }
 
 fn object(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Object> {
-    match value(item, name)? {
-        Value::Object(object) => Some(object),
-        _ => {
-            bad.add(name, "must be an object");
-            None
-        }
+    if let Value::Object(object) = value(item, name)? {
+        Some(object)
+    } else {
+        bad.add(name, "must be an object");
+        None
     }
 }
 
@@ -245,15 +269,12 @@ fn privacy_settings(item: &mut Object, bad: &mut Violations) -> Option<PrivacySe
     let mut settings = object(item, "privacy_settings", bad)?;
     let mut setting = |name: &str| {
         let path = format!("privacy_settings.{name}");
-        match value(&mut settings, name)? {
-            Value::Object(mut setting) => {
-                let enabled = flag(&mut setting, "enabled", &format!("{path}.enabled"), bad);
-                Some(PrivacySetting { enabled })
-            }
-            _ => {
-                bad.add(path, "must be an object with `enabled`");
-                None
-            }
+        if let Value::Object(mut setting) = value(&mut settings, name)? {
+            let enabled = flag(&mut setting, "enabled", &format!("{path}.enabled"), bad);
+            Some(PrivacySetting { enabled })
+        } else {
+            bad.add(path, "must be an object with `enabled`");
+            None
         }
     };
     let parsed = PrivacySettings {

@@ -3,9 +3,9 @@
 pub mod clock;
 pub mod filter;
 pub mod id;
+pub mod import;
 pub mod json;
 pub mod lifecycle;
-pub mod import;
 pub mod query;
 pub mod reason;
 pub mod role;

@@ -31,8 +31,7 @@ pub enum TaskState {
 
 impl TaskState {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// No worker changes a task in this state any more.
     pub const fn is_terminal(self) -> bool {

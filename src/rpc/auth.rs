@@ -33,8 +33,11 @@ pub const TABLE: &[(&str, Right)] = &[
 ];
 
 /// Services that need no token: they tell nothing of any app.
-const PUBLIC: [&str; 3] =
-    ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+const PUBLIC: [&str; 3] = [
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+];
 
 /// Whether `path` is served to everybody.
 pub fn is_public(path: &str) -> bool {
@@ -50,9 +53,7 @@ pub fn right_of(path: &str) -> Option<(&'static str, Right)> {
 pub fn check(caller: &Caller, rpc: &'static str, right: Right) -> Result<(), Error> {
     match (right, &caller.identity) {
         (Right::Server, Identity::Server) => Ok(()),
-        (Right::Server, Identity::User(_)) => {
-            Err(Error::PermissionMissing { rpc, needs: "a server token" })
-        }
+        (Right::Server, Identity::User(_)) => Err(Error::PermissionMissing { rpc, needs: "a server token" }),
     }
 }
 

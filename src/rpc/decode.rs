@@ -27,7 +27,9 @@ pub(super) fn open<M>(mut request: Request<M>) -> Result<(Call, M), Status> {
 pub(super) fn checked<T>(bad: Violations, value: Option<T>) -> Result<T, Status> {
     match (bad.into_result(()), value) {
         (Ok(()), Some(value)) => Ok(value),
-        (Ok(()), None) => Err(status::of(StoreError::Internal("a request broke no rule, yet is unfit".into()))),
+        (Ok(()), None) => {
+            Err(status::of(StoreError::Internal("a request broke no rule, yet is unfit".into())))
+        }
         (Err(violations), _) => Err(status::of(Error::Invalid(violations))),
     }
 }

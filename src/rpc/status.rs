@@ -236,8 +236,11 @@ mod tests {
     #[test]
     fn long_lists_stay_below_what_stock_clients_read() {
         let field = "users[499].custom.".to_owned() + &"x".repeat(180);
-        let violations =
-            (0..500).map(|_| Violation { field: field.clone(), description: "y".repeat(90), rule: Rule::Invalid });
+        let violations = (0..500).map(|_| Violation {
+            field: field.clone(),
+            description: "y".repeat(90),
+            rule: Rule::Invalid,
+        });
         let status = of(Error::Invalid(violations.collect()));
         assert!(status.details().len() * 4 / 3 < 6_000, "{}", status.details().len());
         let details = status.get_error_details();

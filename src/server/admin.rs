@@ -28,7 +28,9 @@ pub struct AppLine {
 pub async fn create_app(config: &Config, name: &str) -> Result<NewApp, StartError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
-        return Err(StartError::Other("an app's name must be 1 to 64 characters of A-Z a-z 0-9 _ - .".into()));
+        return Err(StartError::Other(
+            "an app's name must be 1 to 64 characters of A-Z a-z 0-9 _ - .".into(),
+        ));
     }
     let Opened { store, vault } = open(config, Sharing::Shared).await?;
     let key = NewKey::generate();

@@ -249,7 +249,8 @@ fn duration(
     max: Duration,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
     move |text| {
-        let value = humantime::parse_duration(text).map_err(|err| format!("{err}; write it like 5s or 500ms"))?;
+        let value =
+            humantime::parse_duration(text).map_err(|err| format!("{err}; write it like 5s or 500ms"))?;
         if value < min || value > max {
             return Err(format!(
                 "must be from {} to {}",

@@ -7,18 +7,17 @@ use super::first_start::DefaultKey;
 
 /// Prints where the server listens, and after the first start what to do next.
 pub(super) fn print(address: SocketAddr, key: Option<&DefaultKey>) {
-    let mut text = format!("listening on {address}\n");
-    if let Some(key) = key {
-        let secret = key.secret_file.as_ref().map(|file| file.display().to_string());
-        let secret = secret.as_deref().unwrap_or("with whoever made the app");
-        text += &format!("app default: key {}, secret in {secret}\n", key.kid);
-        if key.is_new {
-            text += &next_steps(address);
-        }
-    }
+    let about = key.map_or_else(String::new, |key| about(key, address));
     // Nobody may be reading: that is no reason to stop.
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+    write!(out, "listening on {address}\n{about}").and_then(|()| out.flush()).ok();
+}
+
+fn about(key: &DefaultKey, address: SocketAddr) -> String {
+    let secret = key.secret_file.as_ref().map(|file| format!("in {}", file.display()));
+    let secret = secret.as_deref().unwrap_or("where the first replica made it");
+    let next = if key.is_new { next_steps(address) } else { String::new() };
+    format!("app default: key {}, secret {secret}\n{next}", key.kid)
 }
 
 fn next_steps(address: SocketAddr) -> String {

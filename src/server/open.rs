@@ -2,11 +2,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config::{Config, ConfigError, read_secret};
+use super::config::{Config, ConfigError, Secret, read_secret};
 use crate::domain::apps::keys::seal_context;
 use crate::domain::vault::{Vault, new_master_key, parse_master_key};
 use crate::model::id::AppId;
@@ -56,7 +56,7 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
         (Store::new(sqlite), master)
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let master = master_key(config, false)?;
-        let listen_url = config.database_listen_url.as_ref().map(|url| url.expose());
+        let listen_url = config.database_listen_url.as_ref().map(Secret::expose);
         let timeout = config.request_timeout;
         let postgres: Arc<dyn Backend> =
             Postgres::open(&url, listen_url, config.database_connections, timeout).await?;
@@ -72,7 +72,9 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
 }
 
 pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {
-    fs::create_dir_all(dir).map_err(|err| StartError::File("make", dir.to_owned(), err))
+    // Users' data lies here: nobody else on the machine is to look in.
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|err| StartError::File("make", dir.to_owned(), err))
 }
 
 /// The master key that is configured; on SQLite one is made where there is none.

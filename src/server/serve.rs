@@ -203,8 +203,8 @@ fn serve(
     if let Some(age) = config.max_connection_age {
         builder = builder.max_connection_age(age);
     }
-    let router = builder.layer(gate).add_routes(routes);
-    tokio::spawn(async move {
-        router.serve_with_incoming_shutdown(incoming, accepting.cancelled_owned()).await
-    })
+    let served = builder.layer(gate).add_routes(routes);
+    tokio::spawn(
+        async move { served.serve_with_incoming_shutdown(incoming, accepting.cancelled_owned()).await },
+    )
 }

@@ -1,5 +1,6 @@
 //! Logs to standard error, metrics on the operations listener. Set up once per process.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -11,7 +12,10 @@ use super::config::{Config, ConfigError, LogFormat};
 pub fn init(config: &Config) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|err| ConfigError(format!("`log` is not a filter: {err}")))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let set = match config.log_format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().try_init(),

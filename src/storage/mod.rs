@@ -23,4 +23,4 @@ pub mod tokens;
 pub mod upsert;
 
 pub use error::{Retryable, StoreError};
-pub use store::{Db, Store, Tx, Urgency};
+pub use store::{Db, Store, Tx, Urgency, Verdict, Work};

@@ -47,7 +47,7 @@ enum Executor {
 
 /// What the work of a transaction came to.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// Commit it.
     Commit,
     /// Undo it; the error has been noted.
@@ -57,7 +57,7 @@ pub(super) enum Verdict {
 }
 
 /// The work of one transaction, erased; may run several times.
-pub(super) type Work = Box<dyn Fn(Tx) -> BoxFuture<'static, Verdict> + Send + Sync>;
+pub type Work = Box<dyn Fn(Tx) -> BoxFuture<'static, Verdict> + Send + Sync>;
 
 impl Store {
     /// Wraps an open database.
@@ -115,7 +115,9 @@ impl Store {
             // A commit that failed overrides whatever the work returned.
             (Err(err), _) => Err(err.into()),
             (Ok(()), Some(result)) => result,
-            (Ok(()), None) => Err(StoreError::Internal("the work of a transaction did not run".into()).into()),
+            (Ok(()), None) => {
+                Err(StoreError::Internal("the work of a transaction did not run".into()).into())
+            }
         }
     }
 

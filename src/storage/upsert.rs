@@ -49,8 +49,9 @@ pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), S
     let columns = user::Column::iter()
         .filter(|column| !matches!(column, user::Column::AppId | user::Column::Id))
         .collect::<Vec<_>>();
-    let untouched_since = Expr::col((user::Entity, user::Column::Version))
-        .eq(Expr::col(("excluded", user::Column::Version)).sub(1));
+    let untouched_since =
+        Expr::col((user::Entity, user::Column::Version))
+            .eq(Expr::col(("excluded", user::Column::Version)).sub(1));
     let on_conflict = OnConflict::columns([user::Column::AppId, user::Column::Id])
         .update_columns(columns)
         .action_and_where(untouched_since)

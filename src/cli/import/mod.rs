@@ -36,8 +36,8 @@ pub(super) struct Import {
     #[arg(long, value_name = "MODE", default_value = "upsert")]
     mode: Mode,
     /// Names the import, so that it can be resumed. [default: derived from the content of the file]
-    #[arg(long, value_name = "ID", value_parser = import_id)]
-    import_id: Option<String>,
+    #[arg(long = "import-id", value_name = "ID", value_parser = import_id)]
+    id: Option<String>,
     /// Print events as JSON, one a line: started, resumed, progress, refused, and done, failed or interrupted.
     #[arg(long)]
     json: bool,
@@ -58,12 +58,12 @@ impl Import {
         let source = Source::open(&self.file)?;
         let client = self.connection.open()?;
         // With an id of one's own, the file may grow between runs.
-        let fingerprint = match &self.import_id {
+        let fingerprint = match &self.id {
             Some(_) => None,
             None => Some(source.fingerprint().await?),
         };
         let plan = Plan {
-            import_id: self.import_id.unwrap_or_else(|| self.mode.name(fingerprint.as_deref().unwrap_or_default())),
+            import_id: self.id.unwrap_or_else(|| self.mode.name(fingerprint.as_deref().unwrap_or_default())),
             mode: self.mode.to_proto(),
             size: source.size,
         };
@@ -83,7 +83,9 @@ fn conclude(session: Session, finish: Result<Finish, Failure>, file: &str, impor
     let (ending, outcome) = match finish {
         Err(failure) => (Ending::Failed, Err(failure)),
         Ok(Finish::Interrupted) => (Ending::Interrupted, Ok(Exit::Interrupted)),
-        Ok(Finish::Read(Some(fault))) => (Ending::Failed, Err(Failure::failed(format!("{file}: {fault}")).and(AGAIN))),
+        Ok(Finish::Read(Some(fault))) => {
+            (Ending::Failed, Err(Failure::failed(format!("{file}: {fault}")).and(AGAIN)))
+        }
         Ok(Finish::Read(None)) if session.is_of_another_file() => {
             let failure = Failure::failed(format!(
                 "the import `{import_id}` is committed beyond the end of {file}: it was begun with another file"
@@ -95,7 +97,9 @@ fn conclude(session: Session, finish: Result<Finish, Failure>, file: &str, impor
     };
     let told = session.into_report().ended(ending, &standing);
     if ending == Ending::Interrupted {
-        output::note("interrupted; what is stored stays stored: run the same command again to go on from there");
+        output::note(
+            "interrupted; what is stored stays stored: run the same command again to go on from there",
+        );
     }
     // What went wrong with the import is worse than what went wrong with telling it.
     let exit = outcome?;

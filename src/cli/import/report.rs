@@ -68,6 +68,14 @@ impl Report {
         Self { style, file, refusals: 0, items, bytes, last: None, broken: None }
     }
 
+    /// One whose reader has gone.
+    #[cfg(test)]
+    pub(super) fn silent() -> Self {
+        let mut report = Self::new(true, "f".to_owned());
+        report.broken = Some(Failure::failed("silent"));
+        report
+    }
+
     pub(super) fn started(&mut self, import_id: &str, size: u64) {
         self.event(&json!({"event": "started", "import_id": import_id, "file": self.file, "bytes": size}));
     }
@@ -161,18 +169,16 @@ impl Report {
 
     /// Such as `1,200 items, 340/s, 2 refused, 12s left`.
     fn pace(&self, standing: &Standing, now: Instant) -> String {
-        let mut pace = text::plural(standing.counts.sum(), "item");
-        if let Some(rate) = self.items.per_second(now, standing.of_this_run) {
-            pace.push_str(&format!(", {}", text::rate(rate)));
-        }
-        if standing.counts.refused > 0 {
-            pace.push_str(&format!(", {} refused", text::count(standing.counts.refused)));
-        }
+        let refused = standing.counts.refused;
         let left = standing.size.saturating_sub(standing.position);
-        if let Some(left) = self.bytes.time_for(now, standing.position, left).filter(|left| !left.is_zero()) {
-            pace.push_str(&format!(", {} left", text::duration(left)));
-        }
-        pace
+        let left = self.bytes.time_for(now, standing.position, left).filter(|left| !left.is_zero());
+        let parts = [
+            Some(text::plural(standing.counts.sum(), "item")),
+            self.items.per_second(now, standing.of_this_run).map(text::rate),
+            (refused > 0).then(|| format!("{} refused", text::count(refused))),
+            left.map(|left| format!("{} left", text::duration(left))),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -239,7 +245,10 @@ mod tests {
         let line = refusal_line("u.jsonl", Some(7), &refusal);
         assert_eq!(line, "u.jsonl:7: item 6: INVALID_FIELD teams[0]: must not be empty");
         refusal.field = String::new();
-        assert_eq!(refusal_line("u.jsonl", None, &refusal), "u.jsonl: item 6: INVALID_FIELD: must not be empty");
+        assert_eq!(
+            refusal_line("u.jsonl", None, &refusal),
+            "u.jsonl: item 6: INVALID_FIELD: must not be empty"
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ const SEND_AHEAD: usize = 64;
 const FAREWELL: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(200);
 /// Without progress for this long, it gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What names an import to the server.
 #[derive(Debug, Clone)]
@@ -64,6 +64,7 @@ pub(super) struct Session {
     last_read: Option<i64>,
     /// Set once the file is read, to how that ended.
     read: Option<Result<(), String>>,
+    farewell: Duration,
     /// Set by Ctrl-C, to when it is over.
     stop: Option<Instant>,
 }
@@ -91,6 +92,7 @@ impl Session {
             position: 0,
             last_read: None,
             read: None,
+            farewell: FAREWELL,
             stop: None,
         }
     }
@@ -202,7 +204,7 @@ impl Session {
                 permit = room(items.as_ref()), if self.window.unsent().is_some() => self.send(permit, items.as_ref()),
                 step = self.file.recv(), if wants_more => self.take(step),
                 () = self.interrupt.wait() => match self.stop {
-                    None => self.stop = Some(Instant::now() + FAREWELL),
+                    None => self.stop = Some(Instant::now() + self.farewell),
                     Some(_) => return Ok(Finish::Interrupted),
                 },
                 () = tokio::time::sleep_until(limit.into()), if waits => return Err(silent()),
@@ -300,9 +302,7 @@ impl Session {
 }
 
 /// Waits for room to send. Where the call has ended, its status comes by the other way.
-async fn room(
-    items: Option<&mpsc::Sender<ImportContentRequest>>,
-) -> mpsc::Permit<'_, ImportContentRequest> {
+async fn room(items: Option<&mpsc::Sender<ImportContentRequest>>) -> mpsc::Permit<'_, ImportContentRequest> {
     if let Some(items) = items
         && let Ok(permit) = items.reserve().await
     {

@@ -131,7 +131,7 @@ fn session(client: Client, content: &str, interrupt: Interrupt) -> Session {
     let elements = source.elements(None);
     // The reader opens it later, on its own thread.
     file.keep().unwrap();
-    Session::new(client, plan, elements, interrupt, Report::new(true, "f".to_owned()))
+    Session::new(client, plan, elements, interrupt, Report::silent())
 }
 
 fn never() -> Interrupt {
@@ -139,7 +139,8 @@ fn never() -> Interrupt {
 }
 
 fn lines(count: usize) -> String {
-    (0..count).map(|number| format!("{{\"no\":{number}}}\n")).collect()
+    let lines: Vec<_> = (0..count).map(|number| format!("{{\"no\":{number}}}\n")).collect();
+    lines.concat()
 }
 
 #[tokio::test]
@@ -204,7 +205,8 @@ async fn after_an_interruption_the_same_command_goes_on() {
     let client = serve(&fake).await;
     let asked = tokio::time::sleep(Duration::from_millis(300));
     let mut first = session(client.clone(), &lines(2_000), Interrupt::when(asked));
-    let finish = tokio::time::timeout(FAREWELL * 2, first.run()).await.unwrap();
+    first.farewell = Duration::from_millis(100);
+    let finish = tokio::time::timeout(FAREWELL, first.run()).await.unwrap();
     assert_eq!(finish, Ok(Finish::Interrupted));
     assert_eq!(fake.0.lock().unwrap().committed, Some(2));
 

@@ -238,26 +238,35 @@ impl Draft {
 
     /// Takes the next byte of an array; where it ends the element, tells what may follow.
     fn scan(&mut self, byte: u8) -> Result<Option<Expect>, &'static str> {
-        match (self.text, byte) {
-            (Text::Inside | Text::Escaped, 0x00..0x20) => {
-                return Err("a string does not end, or holds a control character");
+        self.text = match (self.text, byte) {
+            (Text::Outside, _) => {
+                if let Some(next) = self.scan_outside(byte)? {
+                    return Ok(Some(next));
+                }
+                if byte == b'"' { Text::Inside } else { Text::Outside }
             }
-            (Text::Escaped, _) => self.text = Text::Inside,
-            (Text::Inside, b'\\') => self.text = Text::Escaped,
-            (Text::Inside, b'"') => self.text = Text::Outside,
-            (Text::Inside, _) => {}
-            (Text::Outside, b'"') => self.text = Text::Inside,
-            (Text::Outside, b'{' | b'[') if self.open.len() >= MAX_DEPTH => return Err("this nests too deep"),
-            (Text::Outside, b'{') => self.open.push(b'}'),
-            (Text::Outside, b'[') => self.open.push(b']'),
-            (Text::Outside, b',') if self.open.is_empty() => return Ok(Some(Expect::Element)),
-            (Text::Outside, b']') if self.open.is_empty() => return Ok(Some(Expect::Nothing)),
-            (Text::Outside, b'}' | b']') if self.open.pop() != Some(byte) => {
+            (_, 0x00..0x20) => return Err("a string does not end, or holds a control character"),
+            (Text::Inside, b'\\') => Text::Escaped,
+            (Text::Inside, b'"') => Text::Outside,
+            (Text::Inside | Text::Escaped, _) => Text::Inside,
+        };
+        self.push(byte);
+        Ok(None)
+    }
+
+    /// Minds the brackets.
+    fn scan_outside(&mut self, byte: u8) -> Result<Option<Expect>, &'static str> {
+        match byte {
+            b',' if self.open.is_empty() => return Ok(Some(Expect::Element)),
+            b']' if self.open.is_empty() => return Ok(Some(Expect::Nothing)),
+            b'{' | b'[' if self.open.len() >= MAX_DEPTH => return Err("this nests too deep"),
+            b'{' => self.open.push(b'}'),
+            b'[' => self.open.push(b']'),
+            b'}' | b']' if self.open.pop() != Some(byte) => {
                 return Err("this bracket closes none that is open");
             }
-            (Text::Outside, _) => {}
+            _ => {}
         }
-        self.push(byte);
         Ok(None)
     }
 

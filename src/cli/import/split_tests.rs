@@ -54,8 +54,7 @@ fn fault(file: &str) -> String {
 #[test]
 fn an_array_is_cut_at_its_own_commas_only() {
     let file = "\n[ {\"a\":[1,{\"b\":2}]},\n  {\"c\":\",]}\"} ,\n\n{\n\"d\":\"\\\"]\\\\\"\n}\n]\n ";
-    let elements =
-        [(2, r#"{"a":[1,{"b":2}]}"#), (3, r#"{"c":",]}"}"#), (5, "{\n\"d\":\"\\\"]\\\\\"\n}")];
+    let elements = [(2, r#"{"a":[1,{"b":2}]}"#), (3, r#"{"c":",]}"}"#), (5, "{\n\"d\":\"\\\"]\\\\\"\n}")];
     assert_eq!(shown(file), own(&elements));
 }
 
@@ -90,7 +89,10 @@ fn a_bad_line_is_an_element_and_the_next_line_is_read() {
 fn a_line_that_is_not_utf8_is_a_bad_line() {
     let (found, err) = read(b"{\"a\":\"\xff\"}\n{}\n");
     assert_eq!(err, None);
-    assert_eq!(found[0].content, Content::Malformed("not valid JSON: this is not UTF-8, column 7".to_owned()));
+    assert_eq!(
+        found[0].content,
+        Content::Malformed("not valid JSON: this is not UTF-8, column 7".to_owned())
+    );
     assert_eq!(found[1].content, Content::Json(b"{}".to_vec()));
 }
 
@@ -134,7 +136,10 @@ fn an_element_beyond_the_limit_is_told_and_passed() {
         let (found, err) = read_in(&[file.as_bytes()]);
         assert_eq!(err, None);
         let shown: Vec<_> = found.into_iter().map(|element| element.content).collect();
-        assert_eq!(shown, [Content::Json(fits.clone().into()), Content::TooLarge, Content::Json(b"1".to_vec())]);
+        assert_eq!(
+            shown,
+            [Content::Json(fits.clone().into()), Content::TooLarge, Content::Json(b"1".to_vec())]
+        );
     }
 }
 

@@ -179,7 +179,9 @@ mod tests {
     #[test]
     fn refusals_wait_until_the_file_is_read_as_far() {
         let mut tally = Tally::default();
-        [7, 3, 3].into_iter().for_each(|offset| tally.hold(refusal(offset)));
+        for offset in [7, 3, 3] {
+            tally.hold(refusal(offset));
+        }
         assert_eq!(tally.release(2), None);
         assert_eq!(told(&[tally.release(3).unwrap(), tally.release(3).unwrap()]), [3, 3]);
         assert_eq!(tally.release(3), None);

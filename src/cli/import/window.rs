@@ -91,7 +91,9 @@ mod tests {
 
     fn window(offsets: &[i64]) -> Window {
         let mut window = Window::default();
-        offsets.iter().for_each(|offset| window.push(item(*offset)));
+        for offset in offsets {
+            window.push(item(*offset));
+        }
         window
     }
 

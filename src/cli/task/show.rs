@@ -92,7 +92,8 @@ impl List {
                 limit: left.min(PAGE),
                 page_token,
             };
-            let answer = client.tasks().list_tasks(unary(request)).await.map_err(|status| client.failure(&status))?;
+            let answer =
+                client.tasks().list_tasks(unary(request)).await.map_err(|status| client.failure(&status))?;
             let v1::ListTasksResponse { tasks, next_page_token } = answer.into_inner();
             for task in &tasks {
                 if self.json {
@@ -152,8 +153,11 @@ impl Items {
                 limit: PAGE,
                 page_token,
             };
-            let answer =
-                client.tasks().list_task_items(unary(request)).await.map_err(|status| client.failure(&status))?;
+            let answer = client
+                .tasks()
+                .list_task_items(unary(request))
+                .await
+                .map_err(|status| client.failure(&status))?;
             let v1::ListTaskItemsResponse { items, next_page_token } = answer.into_inner();
             self.print(&items, first)?;
             if next_page_token.is_empty() {
@@ -183,7 +187,8 @@ impl Get {
     pub(super) async fn run(self) -> Outcome {
         let client = self.one.connection.open()?;
         let request = v1::GetTaskRequest { task_id: self.one.task_id.clone() };
-        let answer = client.tasks().get_task(unary(request)).await.map_err(|status| client.failure(&status))?;
+        let answer =
+            client.tasks().get_task(unary(request)).await.map_err(|status| client.failure(&status))?;
         self.one.print(&client, answer.into_inner().task)
     }
 }
@@ -192,7 +197,8 @@ impl Cancel {
     pub(super) async fn run(self) -> Outcome {
         let client = self.one.connection.open()?;
         let request = v1::CancelTaskRequest { task_id: self.one.task_id.clone() };
-        let answer = client.tasks().cancel_task(unary(request)).await.map_err(|status| client.failure(&status))?;
+        let answer =
+            client.tasks().cancel_task(unary(request)).await.map_err(|status| client.failure(&status))?;
         let task = answer.into_inner().task;
         if task.as_ref().is_some_and(|task| task.cancel_requested && task.state() == v1::TaskState::Running) {
             output::note("it ends at its next batch boundary: see it end with `usher task watch`");
@@ -205,14 +211,16 @@ impl Retry {
     pub(super) async fn run(self) -> Outcome {
         let client = self.one.connection.open()?;
         let request = v1::RetryTaskRequest { task_id: self.one.task_id.clone() };
-        let answer = client.tasks().retry_task(unary(request)).await.map_err(|status| client.failure(&status))?;
+        let answer =
+            client.tasks().retry_task(unary(request)).await.map_err(|status| client.failure(&status))?;
         self.one.print(&client, answer.into_inner().task)
     }
 }
 
 impl One {
     fn print(&self, client: &Client, task: Option<v1::Task>) -> Outcome {
-        let task = task.ok_or_else(|| client.failure(&tonic::Status::internal("the answer holds no task")))?;
+        let task =
+            task.ok_or_else(|| client.failure(&tonic::Status::internal("the answer holds no task")))?;
         if self.json {
             output::json(&json::task(&task))?;
         } else {

@@ -21,7 +21,7 @@ pub(super) struct View {
 
 enum Style {
     Bar(ProgressBar),
-    Lines { last: Option<Instant>, held: Option<v1::Task> },
+    Lines { last: Option<Instant>, held: Option<Box<v1::Task>> },
     Json,
 }
 
@@ -48,12 +48,12 @@ impl View {
                 bar.set_length(u64::try_from(task.users_total).unwrap_or(0));
                 bar.set_position(done);
                 bar.set_prefix(json::state(task.state()));
-                bar.set_message(extras(&task, rate));
+                bar.set_message(pace(&task, rate));
                 Ok(())
             }
             Style::Lines { last, held } => {
                 if last.is_some_and(|at| now.duration_since(at) < PAUSE) {
-                    *held = Some(task);
+                    *held = Some(Box::new(task));
                     return Ok(());
                 }
                 (*last, *held) = (Some(now), None);
@@ -104,29 +104,24 @@ fn bar() -> ProgressBar {
     bar
 }
 
-const TEMPLATE: &str = "{prefix:>9} {wide_bar} {human_pos}/{human_len}{msg}";
+const TEMPLATE: &str = "{prefix:>9} {wide_bar} {msg}";
 
 /// What a line in a pipe tells: `running: 120 of 500 users, 3 failed, 60/s`.
 fn line(task: &v1::Task, rate: Option<f64>) -> String {
-    let (done, total) = (text::count_i64(task.users_done), text::count_i64(task.users_total));
-    format!("{}: {done} of {total} users{}", json::state(task.state()), extras(task, rate))
+    format!("{}: {}", json::state(task.state()), pace(task, rate))
 }
 
-fn extras(task: &v1::Task, rate: Option<f64>) -> String {
-    let mut extras = String::new();
-    if task.users_failed > 0 {
-        extras.push_str(&format!(", {} failed", text::count_i64(task.users_failed)));
-    }
-    if task.users_unchanged > 0 {
-        extras.push_str(&format!(", {} unchanged", text::count_i64(task.users_unchanged)));
-    }
-    if task.cancel_requested && !super::watch::is_over(task.state()) {
-        extras.push_str(", cancel requested");
-    }
-    if let Some(rate) = rate.filter(|_| task.state() == v1::TaskState::Running) {
-        extras.push_str(&format!(", {}", text::rate(rate)));
-    }
-    extras
+fn pace(task: &v1::Task, rate: Option<f64>) -> String {
+    let (done, total) = (text::count_i64(task.users_done), text::count_i64(task.users_total));
+    let (running, over) = (task.state() == v1::TaskState::Running, super::watch::is_over(task.state()));
+    let parts = [
+        Some(format!("{done} of {total} users")),
+        (task.users_failed > 0).then(|| format!("{} failed", text::count_i64(task.users_failed))),
+        (task.users_unchanged > 0).then(|| format!("{} unchanged", text::count_i64(task.users_unchanged))),
+        (task.cancel_requested && !over).then(|| "cancel requested".to_owned()),
+        rate.filter(|_| running).map(text::rate),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -135,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_there_is_to_tell() {
-        let mut task = v1::Task { users_total: 5_000, users_done: 1_200, users_failed: 3, ..Default::default() };
+        let mut task =
+            v1::Task { users_total: 5_000, users_done: 1_200, users_failed: 3, ..Default::default() };
         task.set_state(v1::TaskState::Running);
         assert_eq!(line(&task, Some(60.4)), "running: 1,200 of 5,000 users, 3 failed, 60/s");
         task.cancel_requested = true;
@@ -145,9 +141,10 @@ mod tests {
 
     #[test]
     fn lines_come_five_times_a_second_and_the_newest_is_kept() {
-        let mut view = View { style: Style::Lines { last: None, held: None }, meter: Meter::default() };
         let start = Instant::now();
-        for (after, done) in [(0, 1), (50, 2), (100, 3)] {
+        let mut view =
+            View { style: Style::Lines { last: Some(start), held: None }, meter: Meter::default() };
+        for (after, done) in [(50, 2), (100, 3)] {
             let task = v1::Task { users_done: done, ..Default::default() };
             view.show(task, start + Duration::from_millis(after)).unwrap();
         }

@@ -14,7 +14,7 @@ use crate::cli::retry::Patience;
 use crate::proto::v1::{Task, TaskState, WatchTaskRequest, WatchTaskResponse};
 
 /// Without any contact for this long, it gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A stream that lived this long was contact, even if it told nothing.
 const HELD: Duration = Duration::from_secs(5);
 
@@ -61,22 +61,17 @@ enum End {
 
 impl Follower {
     async fn follow(mut self) -> Outcome {
-        let end = self.to_the_end().await;
+        let end = self.until_over().await;
         self.view.end(self.last.as_ref(), Instant::now())?;
-        match end? {
-            Some(task) => Ok(verdict(&task)),
-            None => {
-                output::note(format_args!(
-                    "the task goes on; see it again with: usher task watch {}",
-                    self.task_id
-                ));
-                Ok(Exit::Interrupted)
-            }
+        if let Some(task) = end? {
+            return Ok(verdict(&task));
         }
+        output::note(format_args!("the task goes on; see it again with: usher task watch {}", self.task_id));
+        Ok(Exit::Interrupted)
     }
 
     /// The task in its terminal state; `None` where Ctrl-C came first.
-    async fn to_the_end(&mut self) -> Result<Option<Task>, Failure> {
+    async fn until_over(&mut self) -> Result<Option<Task>, Failure> {
         loop {
             let status = match self.one_stream().await? {
                 End::Over => return Ok(self.last.clone()),
@@ -134,7 +129,9 @@ impl Follower {
                     self.view.show(task, now)?;
                 }
                 Ok(Some(WatchTaskResponse { task: None })) => {}
-                Ok(None) if self.last.as_ref().is_some_and(|task| is_over(task.state())) => return Ok(End::Over),
+                Ok(None) if self.last.as_ref().is_some_and(|task| is_over(task.state())) => {
+                    return Ok(End::Over);
+                }
                 ended => {
                     // A task can wait for hours without a change, so a stream that held was contact too.
                     if now.duration_since(opened) >= HELD {
@@ -176,7 +173,10 @@ fn verdict(task: &Task) -> Exit {
         _ => {
             let error = task.error.clone().unwrap_or_default();
             output::note(format_args!("usher: the task failed: {} ({})", error.message, error.reason));
-            output::note(format_args!("hint: usher task retry {} takes it up where it stopped", task.task_id));
+            output::note(format_args!(
+                "hint: usher task retry {} takes it up where it stopped",
+                task.task_id
+            ));
             Exit::Failed
         }
     }

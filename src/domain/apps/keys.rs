@@ -23,11 +23,17 @@ pub struct Key {
     pub secret: Vec<u8>,
 }
 
+/// The keys of one app.
+pub type Keys = Arc<[Arc<Key>]>;
+
+/// What was read, and when.
+type Read<T> = (T, Instant);
+
 /// Keys by name, and by app with the signing one first, each with when it was read.
 #[derive(Default)]
 pub struct KeyRing {
-    by_kid: RwLock<HashMap<String, (Arc<Key>, Instant)>>,
-    by_app: RwLock<HashMap<AppId, (Arc<[Arc<Key>]>, Instant)>>,
+    by_kid: RwLock<HashMap<String, Read<Arc<Key>>>>,
+    by_app: RwLock<HashMap<AppId, Read<Keys>>>,
 }
 
 /// What a sealed secret is bound to, so that rows cannot be swapped.
@@ -37,7 +43,11 @@ pub fn seal_context(app: AppId, kid: &str) -> Vec<u8> {
 
 impl Domain {
     /// The key called `kid`, of whichever app.
-    pub(in crate::domain) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<Key>>, Error> {
+    pub(in crate::domain) async fn key(
+        &self,
+        kid: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Key>>, Error> {
         let cached = self.keys.by_kid.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned();
         if let Some((key, read)) = cached
             && read.elapsed() < FRESH
@@ -57,7 +67,11 @@ impl Domain {
     }
 
     /// The keys of `app`, the signing one first.
-    pub(in crate::domain) async fn keys_of(&self, app: AppId, deadline: Deadline) -> Result<Arc<[Arc<Key>]>, Error> {
+    pub(in crate::domain) async fn keys_of(
+        &self,
+        app: AppId,
+        deadline: Deadline,
+    ) -> Result<Keys, Error> {
         let cached = self.keys.by_app.read().unwrap_or_else(PoisonError::into_inner).get(&app).cloned();
         if let Some((keys, read)) = cached
             && read.elapsed() < FRESH
@@ -67,7 +81,7 @@ impl Domain {
         let read = Instant::now();
         let db = self.read(deadline).await?;
         let rows = apps::list_keys(&db, app).await?;
-        let keys = rows.into_iter().map(|row| self.open_key(row)).collect::<Result<Arc<[_]>, _>>()?;
+        let keys = rows.into_iter().map(|row| self.open_key(row)).collect::<Result<Keys, _>>()?;
         let mut ring = self.keys.by_app.write().unwrap_or_else(PoisonError::into_inner);
         ring.insert(app, (Arc::clone(&keys), read));
         Ok(keys)

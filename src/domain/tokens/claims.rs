@@ -24,7 +24,18 @@ pub(super) const APP_EPOCH: &str = "usher_app_epoch";
 
 /// Claims with a meaning of their own, which callers cannot choose and `claims` does not repeat.
 pub(super) const REGISTERED: [&str; 13] = [
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "user_id", "server", "call_cids", "channel_cids", "role",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "user_id",
+    "server",
+    "call_cids",
+    "channel_cids",
+    "role",
     "kid",
 ];
 
@@ -46,7 +57,8 @@ pub(super) fn kid_of(token: &str) -> Result<Option<String>, Reason> {
     let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| Reason::TokenInvalid)?;
     let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Reason::TokenInvalid)?;
     let known = header.keys().all(|name| matches!(name.as_str(), "alg" | "typ" | "kid"));
-    let jwt = header.get("typ").is_none_or(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")));
+    let jwt =
+        header.get("typ").is_none_or(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")));
     match (known && jwt, header.get("kid")) {
         (true, None) => Ok(None),
         (true, Some(Value::String(kid))) => Ok(Some(kid.clone())),

@@ -16,9 +16,9 @@ use crate::model::violation::Violations;
 use crate::storage::{StoreError, tokens};
 
 /// Validity of a token where none is asked for.
-pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3_600);
+pub const DEFAULT_VALIDITY: Duration = Duration::from_hours(1);
 /// The longest validity that can be asked for.
-pub const MAX_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
+pub const MAX_VALIDITY: Duration = Duration::from_hours(365 * 24);
 /// The most that further claims may weigh as JSON, in bytes.
 pub const MAX_CLAIMS: usize = 4 * 1024;
 

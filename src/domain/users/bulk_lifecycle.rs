@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::domain::{Call, Domain, Error};
 use crate::domain::jobs::lifecycle::kind_of;
+use crate::domain::{Call, Domain, Error};
 use crate::engine::NewTask;
 use crate::model::id::UserId;
 use crate::model::lifecycle::Move;

@@ -53,7 +53,9 @@ impl Domain {
                 return Ok(view);
             }
             if patience.left().is_zero() {
-                return Err(Error::Conflict("a task accepted earlier has not come to this user yet; try again"));
+                return Err(Error::Conflict(
+                    "a task accepted earlier has not come to this user yet; try again",
+                ));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

@@ -34,8 +34,7 @@ impl Domain {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let more = users.len() > limit;
         users.truncate(limit);
-        let total =
-            if with_total { Some(query::count_users(&db, call.app(), query).await?) } else { None };
+        let total = if with_total { Some(query::count_users(&db, call.app(), query).await?) } else { None };
         let users = if full {
             with_blocks(&db, call.app(), users).await?
         } else {
@@ -50,7 +49,12 @@ impl Domain {
     }
 
     /// The place that `token` leads on from, if it is one of the same query.
-    pub fn open_users_page_token(&self, call: &Call, query: &UserQuery, token: &str) -> Result<Cursor, Error> {
+    pub fn open_users_page_token(
+        &self,
+        call: &Call,
+        query: &UserQuery,
+        token: &str,
+    ) -> Result<Cursor, Error> {
         let cursor: Cursor = self.open_page_token(call, &binding(query), token)?;
         if cursor.fits(&query.order()) { Ok(cursor) } else { Err(Error::PageToken) }
     }

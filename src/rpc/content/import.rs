@@ -32,7 +32,7 @@ pub(super) fn import_content(
 ) -> RpcResult<Acks> {
     let stop = request.extensions_mut().remove::<Stop>().map(|stop| stop.0).unwrap_or_default();
     let (call, inbound) = decode::open(request)?;
-    let inbound = Inbound { inbound, stop, last: None };
+    let inbound = Inbound { messages: inbound, stop, last: None };
     Ok(Response::new(Box::pin(acks(content.domain.clone(), call, content.timeout, inbound))))
 }
 
@@ -75,7 +75,7 @@ fn acks(
 
 /// The caller's side of the stream.
 struct Inbound {
-    inbound: Streaming<pb::ImportContentRequest>,
+    messages: Streaming<pb::ImportContentRequest>,
     stop: CancellationToken,
     /// The last offset seen.
     last: Option<i64>,
@@ -136,7 +136,7 @@ impl Inbound {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(status::draining()),
-            message = self.inbound.message() => message.map_err(in_our_words),
+            message = self.messages.message() => message.map_err(in_our_words),
         }
     }
 }

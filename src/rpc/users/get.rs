@@ -26,7 +26,9 @@ pub(super) async fn get_users(
         missing_ids: got.missing_ids,
     };
     if answer.encoded_len() > MAX_ANSWER {
-        return Err(status::of(Error::TooLarge("the users are too many bytes together; ask for fewer at a time")));
+        return Err(status::of(Error::TooLarge(
+            "the users are too many bytes together; ask for fewer at a time",
+        )));
     }
     Ok(Response::new(answer))
 }

@@ -18,7 +18,8 @@ pub(super) async fn deactivate_user(
     let (call, message) = decode::open(request)?;
     let pb::DeactivateUserRequest { user_id, created_by_id, reason, expected_version } = message;
     let name = String::new();
-    let command = command(Move::Deactivate, Asked { user_id, created_by_id, reason, name, expected_version })?;
+    let command =
+        command(Move::Deactivate, Asked { user_id, created_by_id, reason, name, expected_version })?;
     let user = domain.move_user(&call, command).await.map_err(status::of)?;
     Ok(Response::new(pb::DeactivateUserResponse { user: Some(encode::user(user)) }))
 }
@@ -29,7 +30,8 @@ pub(super) async fn reactivate_user(
 ) -> RpcResult<pb::ReactivateUserResponse> {
     let (call, message) = decode::open(request)?;
     let pb::ReactivateUserRequest { user_id, created_by_id, reason, name, expected_version } = message;
-    let command = command(Move::Reactivate, Asked { user_id, created_by_id, reason, name, expected_version })?;
+    let command =
+        command(Move::Reactivate, Asked { user_id, created_by_id, reason, name, expected_version })?;
     let user = domain.move_user(&call, command).await.map_err(status::of)?;
     Ok(Response::new(pb::ReactivateUserResponse { user: Some(encode::user(user)) }))
 }

@@ -25,7 +25,9 @@ pub(super) async fn upsert_users(
     let (call, message) = decode::open(request)?;
     // The answer repeats the users; refused before anything is stored.
     if message.encoded_len() > MAX_ANSWER - ROOM {
-        return Err(status::of(Error::TooLarge("the users are too many bytes together; send fewer at a time")));
+        return Err(status::of(Error::TooLarge(
+            "the users are too many bytes together; send fewer at a time",
+        )));
     }
     let users = command(message)?;
     let users = domain.upsert_users(&call, users).await.map_err(status::of)?;

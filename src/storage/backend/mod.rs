@@ -12,8 +12,8 @@ use sea_orm::sea_query::{Expr, SelectStatement};
 use tokio::sync::mpsc;
 
 use self::json::JsonDialect;
-use super::store::Work;
-use super::{Db, StoreError, Urgency};
+
+use super::{Db, StoreError, Urgency, Work};
 use crate::model::clock::Deadline;
 
 /// What replicas tell each other.

@@ -31,7 +31,10 @@ pub(crate) struct Backend {
 }
 
 /// Removes what a test leaves behind.
-pub(crate) struct Cleaner(Option<TestDatabase>, #[expect(dead_code, reason = "removed when dropped")] TempDir);
+pub(crate) struct Cleaner(
+    Option<TestDatabase>,
+    #[expect(dead_code, reason = "removed when dropped")] TempDir,
+);
 
 /// Where one server keeps its files. On PostgreSQL each has its own place; on SQLite the place is the database.
 #[derive(Debug, Clone)]
@@ -72,9 +75,7 @@ impl Backend {
     pub(crate) fn place(&self) -> Place {
         let number = self.replicas.fetch_add(1, Ordering::Relaxed);
         match self.kind {
-            Kind::Sqlite => {
-                Place { data_dir: self.dir.join("data"), master_key_file: None, url: None }
-            }
+            Kind::Sqlite => Place { data_dir: self.dir.join("data"), master_key_file: None, url: None },
             Kind::Postgres => {
                 let file = self.dir.join("master.key");
                 std::fs::write(&file, MASTER_KEY).unwrap();

@@ -76,7 +76,9 @@ pub(crate) fn told(status: &Status) -> String {
 #[track_caller]
 fn assert_discreet(status: &Status) {
     let text = format!("{} {:?}", status.message(), status.get_error_details()).to_lowercase();
-    for word in ["select ", "insert into", "sqlx", "sea_orm", "sqlite", "postgres", "constraint", ".rs:", "panicked"] {
+    for word in
+        ["select ", "insert into", "sqlx", "sea_orm", "sqlite", "postgres", "constraint", ".rs:", "panicked"]
+    {
         assert!(!text.contains(word), "a refusal must not tell {word:?}: {text}");
     }
 }

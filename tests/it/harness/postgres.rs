@@ -98,10 +98,10 @@ impl Cluster {
 
     /// The cluster behind a URL such as `postgres://user@host:5432/postgres?sslmode=disable`.
     fn at(url: &str) -> Self {
-        let (address, parameters) = url.split_once('?').map_or((url, String::new()), |(address, rest)| {
-            (address, format!("?{rest}"))
-        });
-        let (base, maintenance) = match address.split_once("://").and_then(|(_, rest)| rest.rsplit_once('/')) {
+        let (address, parameters) =
+            url.split_once('?').map_or((url, String::new()), |(address, rest)| (address, format!("?{rest}")));
+        let (base, maintenance) = match address.split_once("://").and_then(|(_, rest)| rest.rsplit_once('/'))
+        {
             Some((_, name)) if !name.is_empty() => (address.strip_suffix(name).unwrap(), name),
             _ => (address, "postgres"),
         };
@@ -182,7 +182,8 @@ fn as_postgres() -> Command {
         return Command::new("env");
     }
     let exists = |program: &str| {
-        let tried = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let tried =
+            Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         tried.is_ok()
     };
     let mut command;

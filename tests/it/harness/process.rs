@@ -94,12 +94,14 @@ impl Launch {
         let mut child = command.spawn().expect("the program can be run");
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
 
-        let line = timeout(START_LIMIT, stdout.next_line()).await.expect("the program says something").unwrap();
+        let line =
+            timeout(START_LIMIT, stdout.next_line()).await.expect("the program says something").unwrap();
         let Some(line) = line else {
             let status = timeout(START_LIMIT, child.wait()).await.expect("the program ends").unwrap();
             return Err((status, std::fs::read_to_string(&log).unwrap()));
         };
-        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("not the first line: {line}"));
+        let address =
+            line.strip_prefix("listening on ").unwrap_or_else(|| panic!("not the first line: {line}"));
         let address: SocketAddr = address.parse().unwrap();
         let caller = Caller::new(address, self.backend.credentials());
         Ok(Process { child, launch: self.clone(), caller, log, _stdout: stdout })

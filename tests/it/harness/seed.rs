@@ -30,9 +30,7 @@ fn wire(json: Value) -> WireValue {
         Value::Bool(value) => Wire::BoolValue(value),
         Value::Number(value) => Wire::NumberValue(value.as_f64().unwrap()),
         Value::String(value) => Wire::StringValue(value),
-        Value::Array(values) => {
-            Wire::ListValue(ListValue { values: values.into_iter().map(wire).collect() })
-        }
+        Value::Array(values) => Wire::ListValue(ListValue { values: values.into_iter().map(wire).collect() }),
         Value::Object(members) => Wire::StructValue(Struct {
             fields: members.into_iter().map(|(name, value)| (name, wire(value))).collect(),
         }),

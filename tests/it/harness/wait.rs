@@ -11,7 +11,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Looks again and again until `look` finds something; `what` completes "there should be ...".
 ///
 /// For states of other processes and of the operating system, which tell nobody when they change.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
     let until = Instant::now() + LIMIT;
     loop {
         if let Some(found) = look().await {

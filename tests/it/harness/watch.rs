@@ -25,7 +25,11 @@ impl Caller {
         Watch { task_id: task_id.to_owned(), stream, seen: Vec::new() }
     }
 
-    async fn open(&self, task_id: &str, after_revision: i64) -> Result<Streaming<pb::WatchTaskResponse>, Status> {
+    async fn open(
+        &self,
+        task_id: &str,
+        after_revision: i64,
+    ) -> Result<Streaming<pb::WatchTaskResponse>, Status> {
         let request = pb::WatchTaskRequest { task_id: task_id.to_owned(), after_revision };
         Ok(self.tasks().watch_task(request).await?.into_inner())
     }

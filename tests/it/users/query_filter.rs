@@ -18,12 +18,19 @@ async fn seed(caller: &Caller) {
         custom: Some(struct_of(custom)),
         ..user(id)
     };
-    caller.upsert(vec![
-        someone("ada", "Ada", "admin", json!({"level": 3, "city": "London", "tags": ["math", "code"], "address": {"zip": "1"}})),
-        someone("bob", "Bob", "user", json!({"level": 1, "city": "Paris", "tags": [], "flag": true})),
-        someone("cy", "", "user", json!({"level": "3", "city": null, "flag": 1})),
-        someone("dee", "Dee", "moderator", json!({})),
-    ]).await;
+    caller
+        .upsert(vec![
+            someone(
+                "ada",
+                "Ada",
+                "admin",
+                json!({"level": 3, "city": "London", "tags": ["math", "code"], "address": {"zip": "1"}}),
+            ),
+            someone("bob", "Bob", "user", json!({"level": 1, "city": "Paris", "tags": [], "flag": true})),
+            someone("cy", "", "user", json!({"level": "3", "city": null, "flag": 1})),
+            someone("dee", "Dee", "moderator", json!({})),
+        ])
+        .await;
 }
 
 async fn refusal(caller: &Caller, bad: Value) -> Status {

@@ -208,10 +208,14 @@ each_backend! {
 }
 
 async fn pages_from_offset(caller: &Caller, offset: i32, limit: i32) -> Vec<Vec<String>> {
-    let first = caller.users().query_users(pb::QueryUsersRequest { offset, limit, ..query() }).await.answered();
+    let first =
+        caller.users().query_users(pb::QueryUsersRequest { offset, limit, ..query() }).await.answered();
     let mut all = vec![first.users.into_iter().map(|user| user.id).collect()];
     if !first.next_page_token.is_empty() {
-        all.extend(pages(caller, pb::QueryUsersRequest { page_token: first.next_page_token, limit, ..query() }).await);
+        all.extend(
+            pages(caller, pb::QueryUsersRequest { page_token: first.next_page_token, limit, ..query() })
+                .await,
+        );
     }
     all
 }

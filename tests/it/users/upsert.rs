@@ -14,7 +14,9 @@ fn full(id: &str) -> pb::UserInput {
         name: "Ada Lovelace".to_owned(),
         image: "https://example.org/ada.png".to_owned(),
         role: "moderator".to_owned(),
-        custom: Some(struct_of(json!({"level": 3, "ratio": 0.5, "address": {"city": "Zürich"}, "tags": ["a", null]}))),
+        custom: Some(struct_of(
+            json!({"level": 3, "ratio": 0.5, "address": {"city": "Zürich"}, "tags": ["a", null]}),
+        )),
         language: "pt-BR".to_owned(),
         invisible: true,
         teams: vec!["red".to_owned(), "blue".to_owned(), "red".to_owned()],
@@ -32,7 +34,10 @@ fn full(id: &str) -> pb::UserInput {
     }
 }
 
-async fn upsert(caller: &Caller, users: Vec<pb::UserInput>) -> Result<tonic::Response<pb::UpsertUsersResponse>, tonic::Status> {
+async fn upsert(
+    caller: &Caller,
+    users: Vec<pb::UserInput>,
+) -> Result<tonic::Response<pb::UpsertUsersResponse>, tonic::Status> {
     caller.users().upsert_users(pb::UpsertUsersRequest { users }).await
 }
 

@@ -14,7 +14,10 @@ async fn refusal(caller: &Caller, what: &str, input: pb::UserInput) -> Status {
         Ok(_) => panic!("{what} should be refused"),
         Err(status) => status,
     };
-    assert!(caller.read(&["good-1".into(), "good-2".into()]).await.is_empty(), "{what}: nothing is half written");
+    assert!(
+        caller.read(&["good-1".into(), "good-2".into()]).await.is_empty(),
+        "{what}: nothing is half written"
+    );
     status
 }
 

@@ -11,16 +11,16 @@ use rand::RngExt as _;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, SelectStatement};
 use sea_orm::sqlx::{self, Executor as _};
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::mpsc;
 
 use super::json::JsonDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
-use crate::storage::store::{Verdict, Work};
-use crate::storage::{Db, StoreError, Tx, Urgency, migration};
+
+use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work, migration};
 
 /// How often a transaction that lost a race is run in all.
 const ATTEMPTS: u32 = 8;
@@ -65,7 +65,11 @@ impl Postgres {
         deadline.filter(|deadline| deadline.left() < self.timeout.mul_f32(0.9))
     }
 
-    async fn attempt(self: Arc<Self>, deadline: Option<Deadline>, work: &Work) -> Result<Verdict, StoreError> {
+    async fn attempt(
+        self: Arc<Self>,
+        deadline: Option<Deadline>,
+        work: &Work,
+    ) -> Result<Verdict, StoreError> {
         let tx = Arc::new(self.pool.begin_with_options(TransactionOptions::default()).await?);
         if let Some(deadline) = self.shorter(deadline) {
             limit(&tx, deadline).await?;
@@ -168,8 +172,11 @@ impl Backend for Postgres {
     async fn notify(&self, topic: Topic, payloads: &[String]) -> Result<(), StoreError> {
         let sql = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
         let payloads: Vec<String> = if payloads.is_empty() { vec![String::new()] } else { payloads.to_vec() };
-        let statement =
-            Statement::from_sql_and_values(DbBackend::Postgres, sql, [topic.channel().into(), payloads.into()]);
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            sql,
+            [topic.channel().into(), payloads.into()],
+        );
         self.pool.execute_raw(statement).await?;
         Ok(())
     }

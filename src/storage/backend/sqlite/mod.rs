@@ -17,15 +17,15 @@ use self::writer::Writer;
 use super::json::JsonDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
-use crate::storage::store::Work;
-use crate::storage::{Db, StoreError, Urgency, migration};
+
+use crate::storage::{Db, StoreError, Urgency, Work, migration};
 
 /// An open SQLite database.
 pub struct Sqlite {
     readers: DatabaseConnection,
     writer: Writer,
     /// Held as long as this server lives.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// Whether another process may have the file open.
@@ -61,7 +61,7 @@ impl Sqlite {
         // The writer first: it creates the file, which readers may not.
         let writer = connect(file, 1, false).await?;
         let readers = connect(file, readers.max(1), true).await?;
-        Ok(Arc::new(Self { readers, writer: Writer::start(writer), _lock: lock }))
+        Ok(Arc::new(Self { readers, writer: Writer::start(writer), lock }))
     }
 }
 
@@ -148,7 +148,7 @@ impl Backend for Sqlite {
     }
 
     fn is_exclusive(&self) -> bool {
-        self._lock.is_some()
+        self.lock.is_some()
     }
 
     async fn close(&self) {

@@ -18,8 +18,8 @@ use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 use crate::model::clock::Deadline;
 use crate::storage::backend::Backend;
-use crate::storage::store::{Verdict, Work};
-use crate::storage::{Db, StoreError, Tx, Urgency};
+
+use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work};
 
 /// Writes that may share a commit, and how long one may be kept waiting for others to join.
 const GROUP: usize = 64;
@@ -148,7 +148,10 @@ async fn commit_together(
             if let Err(err) = done {
                 // A full or failing disk ends the whole transaction, not one savepoint: nobody's write holds.
                 drop(tx);
-                return answer_all(answers.into_iter().chain(group.drain(..).map(|job| job.answer)), &Err(err));
+                return answer_all(
+                    answers.into_iter().chain(group.drain(..).map(|job| job.answer)),
+                    &Err(err),
+                );
             }
         }
         if answers.len() < GROUP && begun.elapsed() < GROUP_TIME {
