@@ -29,7 +29,7 @@ pub use self::kind::{Batch, Fault, Registry, Step, TaskKind};
 pub use self::queue::{ControlError, NewTask};
 pub use self::watch::TaskStates;
 use crate::model::clock::Clock;
-use crate::model::task::Task;
+use crate::model::task::{Task, TaskState};
 use crate::storage::{Store, StoreError, Urgency, queue as rows};
 
 /// Settings of the engine; each is documented at `server::config`.
@@ -103,7 +103,7 @@ impl Engine {
     pub fn announce(&self, task: &Task) {
         self.announcer.changed(task);
         self.hub.publish(task.clone());
-        if !task.state.is_terminal() {
+        if task.state == TaskState::Pending {
             self.wake.notify_one();
         }
     }

@@ -50,7 +50,7 @@ impl TaskStates {
         }
         loop {
             let newest = self.subscription.states.borrow_and_update().clone();
-            if let Some(task) = newest.filter(|task| task.revision > self.seen) {
+            if let Some(task) = newest.filter(|task| task.revision > self.seen || task.state.is_terminal()) {
                 return Some(self.pass(task));
             }
             self.subscription.states.changed().await.ok()?;

@@ -14,6 +14,9 @@ use super::filter::{CustomPath, Filter};
 use super::user::User;
 use super::violation::Violations;
 
+#[cfg(test)]
+mod tests;
+
 /// The most keys a caller may sort by.
 pub const MAX_SORT_KEYS: usize = 5;
 /// Users on a page where the caller asks for no number.

@@ -62,12 +62,12 @@ pub struct Config {
     pub workers: u32,
 
     /// How long a silent worker keeps its task before another may take it over.
-    #[arg(long, env = "USHER_TASK_LEASE", value_name = "TIME", default_value = "5s",
+    #[arg(long, env = "USHER_TASK_LEASE", value_name = "TIME", default_value = "2s",
           value_parser = duration(Duration::from_millis(500), Duration::from_secs(600)))]
     pub task_lease: Duration,
 
     /// Users a task changes in one transaction.
-    #[arg(long, env = "USHER_TASK_BATCH", value_name = "N", default_value_t = 200,
+    #[arg(long, env = "USHER_TASK_BATCH", value_name = "N", default_value_t = 500,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub task_batch: u32,
 

@@ -130,3 +130,46 @@ fn bound(value: &Value) -> Expr {
 fn never() -> Expr {
     Expr::cust("FALSE")
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{DbBackend, QueryFilter as _, QueryTrait as _};
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::filter::parse;
+    use crate::model::id::AppId;
+    use crate::model::violation::Violations;
+    use crate::storage::backend::postgres::json::PostgresJson;
+    use crate::storage::backend::sqlite::json::SqliteJson;
+    use crate::storage::entity::user;
+
+    fn sql(filter: &serde_json::Value) -> [String; 2] {
+        let filter = parse(filter.as_object().unwrap(), &mut Violations::new()).unwrap();
+        let text = |json: &dyn JsonDialect, database| {
+            let select = user::any(AppId(1)).filter(to_condition(&filter, json));
+            select.build(database).sql.split_once("WHERE").unwrap().1.to_owned()
+        };
+        [text(&SqliteJson, DbBackend::Sqlite), text(&PostgresJson, DbBackend::Postgres)]
+    }
+
+    #[test]
+    fn neither_values_nor_paths_get_into_the_text() {
+        let all = ["$eq", "$ne", "$gt", "$contains"]
+            .map(|operator| json!({"pa'th.in?to $1": {operator: "va'lue"}}));
+        let more = json!({"teams": {"$in": ["va'lue", null]}, "path": {"$in": ["va'lue", 4711, true, null]}});
+        for sql in sql(&json!({"$nor": all, "id": "va'lue", "$and": [more]})) {
+            assert!(!sql.contains("path") && !sql.contains("pa'th") && !sql.contains("va'"), "{sql}");
+            assert!(!sql.contains("4711"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn tests_on_plain_columns_stay_plain() {
+        let filter =
+            json!({"id": "a", "role": {"$in": ["a", "b"]}, "created_at": {"$gt": "2024-01-01T00:00:00Z"}});
+        for sql in sql(&filter) {
+            assert!(!sql.contains("COALESCE") && !sql.contains("CASE"), "{sql}");
+        }
+    }
+}

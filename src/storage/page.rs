@@ -155,3 +155,41 @@ impl Place<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{DbBackend, QueryTrait as _};
+
+    use super::*;
+    use crate::model::filter::Filter;
+    use crate::storage::backend::postgres::json::PostgresJson;
+
+    fn sql(sort: Vec<SortKey>, cursor: &str) -> String {
+        let query = UserQuery {
+            filter: Filter::ALL,
+            sort,
+            ids: IdBounds::ALL,
+            limit: 30,
+            offset: 0,
+            after: Some(serde_json::from_str(cursor).unwrap()),
+            include_deactivated: true,
+            include_deleted: true,
+        };
+        page(AppId(1), &query, &PostgresJson).build(DbBackend::Postgres).sql
+    }
+
+    #[test]
+    fn the_default_order_is_one_that_an_index_serves_in_full() {
+        let sql = sql(Vec::new(), r#"[{"t":1},{"s":"a"}]"#);
+        assert!(sql.contains(r#"("users"."created_at", "users"."id") < ($2, $3)"#), "{sql}");
+        assert!(!sql.contains("NULLS"), "{sql}");
+    }
+
+    #[test]
+    fn optional_keys_have_their_nulls_last_whatever_the_database_does() {
+        let name = SortKey { field: SortField::Name, direction: Direction::Descending };
+        let sql = sql(vec![name], r#"["-",{"s":"a"}]"#);
+        assert!(sql.contains(r#""users"."name" DESC NULLS LAST, "users"."id" DESC"#), "{sql}");
+        assert!(sql.contains(r#""users"."name" IS NULL AND "users"."id" < $2"#), "{sql}");
+    }
+}

@@ -61,7 +61,7 @@ impl Launch {
         self
     }
 
-    /// Sets, or replaces, the crash points.
+    /// Sets, or replaces, the crash points: `name=2*off->return` dies at the third passing.
     #[must_use]
     pub(crate) fn failpoints(self, points: &str) -> Self {
         let mut launch = self.without_failpoints();

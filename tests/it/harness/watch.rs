@@ -9,6 +9,8 @@ use super::{Answer, Caller, pb, reason_of};
 pub(crate) struct Watch {
     task_id: String,
     stream: Streaming<pb::WatchTaskResponse>,
+    /// Of this stream: the revision it was opened behind, while nothing has come.
+    opened_behind: Option<i64>,
     /// What was seen, over all streams.
     seen: Vec<pb::Task>,
 }
@@ -21,8 +23,18 @@ impl Caller {
 
     /// Watches a task, from behind a revision on.
     pub(crate) async fn watch_after(&self, task_id: &str, after_revision: i64) -> Watch {
-        let stream = self.open(task_id, after_revision).await.expect("the task can be watched");
-        Watch { task_id: task_id.to_owned(), stream, seen: Vec::new() }
+        self.try_watch(task_id, after_revision).await.expect("the task can be watched")
+    }
+
+    /// Watches a task on a server that may be gone.
+    pub(crate) async fn try_watch(&self, task_id: &str, after_revision: i64) -> Result<Watch, Status> {
+        let stream = self.open(task_id, after_revision).await?;
+        Ok(Watch {
+            task_id: task_id.to_owned(),
+            stream,
+            opened_behind: Some(after_revision),
+            seen: Vec::new(),
+        })
     }
 
     async fn open(
@@ -59,6 +71,15 @@ impl Watch {
         let task = message.task.expect("every message is a task");
         assert_eq!(task.task_id, self.task_id, "no other task's states");
         assert!(task.users_done <= task.users_total, "{task:?}");
+        if let Some(behind) = self.opened_behind.take() {
+            if self.seen.last() == Some(&task) && is_terminal(&task) {
+                return Ok(Some(task));
+            }
+            assert!(
+                task.revision > behind || is_terminal(&task),
+                "only what is newer than {behind}: {task:?}"
+            );
+        }
         if let Some(last) = self.seen.last() {
             assert!(task.revision > last.revision, "revisions rise: {last:?} then {task:?}");
             assert!(task.users_done >= last.users_done, "progress does not fall: {last:?} then {task:?}");
@@ -110,6 +131,7 @@ impl Watch {
     pub(crate) async fn resume_on(&mut self, caller: &Caller) -> Result<(), Status> {
         let after = self.seen.last().map_or(0, |task| task.revision);
         self.stream = caller.open(&self.task_id, after).await?;
+        self.opened_behind = Some(after);
         Ok(())
     }
 

@@ -184,7 +184,7 @@ each_backend! {
 
         let absent = vec![user("new"), pb::UserInput { expected_version: Some(1), ..user("absent") }];
         let status = upsert(&server, absent).await.refused(Code::Aborted, "VERSION_MISMATCH");
-        assert_eq!(fields_of(&status), ["users[1]"]);
+        assert_eq!(fields_of(&status), ["users[1].expected_version"]);
         assert!(server.read(&["new".into()]).await.is_empty(), "nothing is half written");
 
         let negative = upsert(&server, expecting(-1)).await;

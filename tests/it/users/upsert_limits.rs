@@ -5,7 +5,9 @@ use prost_types::{Struct, Timestamp, Value as WireValue};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::harness::{Answer, Caller, TestServer, each_backend, fields_of, metadata_of, pb, struct_of, user};
+use crate::harness::{
+    Answer, Caller, TestServer, each_backend, fields_of, metadata_of, pb, struct_of, user, user_ids,
+};
 
 /// What is told of a batch with a good user before and behind the one in question; nothing of it is stored.
 async fn refusal(caller: &Caller, what: &str, input: pb::UserInput) -> Status {
@@ -158,6 +160,23 @@ each_backend! {
         ]).await;
     }
 
+    async fn any_finite_number_is_read_back_bit_by_bit(server: TestServer) {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let numbers: Vec<f64> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            f64::from_bits(state)
+        }).filter(|number| number.is_finite()).take(400).collect();
+        let ids = user_ids("u", numbers.len());
+        let input = |(id, number): (&String, &f64)| pb::UserInput { id: id.clone(), ..with_number(*number) };
+
+        let stored = server.upsert(ids.iter().zip(&numbers).map(input).collect()).await;
+
+        for (number, user) in numbers.iter().zip(server.read(&ids).await) {
+            assert_eq!(user.custom, with_number(*number).custom);
+        }
+        assert_eq!(stored.len(), numbers.len());
+    }
+
     async fn a_value_without_a_kind_is_never_an_internal_error(server: TestServer) {
         let custom = Struct { fields: [("n".to_owned(), WireValue { kind: None })].into() };
         let users = vec![pb::UserInput { custom: Some(custom), ..user("ada") }];
@@ -205,7 +224,7 @@ each_backend! {
     }
 
     async fn of_many_violations_fifty_are_listed_and_all_are_counted(server: TestServer) {
-        let users = (0..500).map(|_| user("a b")).collect();
+        let users = (0..500).map(|number| user(&format!("no id {number}"))).collect();
         let status = server.users().upsert_users(pb::UpsertUsersRequest { users }).await;
         let status = status.refused(Code::InvalidArgument, "INVALID_FIELD");
         let expected: Vec<String> = (0..50).map(|at| format!("users[{at}].id")).collect();

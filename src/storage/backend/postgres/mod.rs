@@ -24,9 +24,9 @@ use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work, migration};
 
 /// How often a transaction that lost a race is run in all.
 const ATTEMPTS: u32 = 8;
-/// A transaction whose process stands still lets go of its locks by then. Below every sensible lease, so
-/// that a paused worker cannot keep others from its task.
-const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(4);
+/// A transaction whose process stands still lets go of its locks by then, so that a worker that was paused
+/// in the middle of a batch keeps others from its task hardly longer than its lease.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An open PostgreSQL database.
 pub struct Postgres {

@@ -1,0 +1,9 @@
+//! TaskService and the engine beneath it, one file per capability.
+
+mod control;
+mod crash;
+mod failure;
+mod fencing;
+mod read;
+mod replicas;
+mod watch;
