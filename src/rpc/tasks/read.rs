@@ -51,8 +51,13 @@ pub(super) async fn list_task_items(
 fn list(message: pb::ListTasksRequest) -> Result<ListTasks, Status> {
     let pb::ListTasksRequest { states, kinds, limit, page_token } = message;
     let mut bad = Violations::new();
-    if kinds.len() > MAX_KINDS || kinds.iter().any(|kind| kind.len() > MAX_KIND || kind.contains('\0')) {
-        bad.add("kinds", "must be at most 100 names of kinds");
+    if kinds.len() > MAX_KINDS {
+        bad.add("kinds", format!("must be at most {MAX_KINDS} names"));
+    }
+    for (at, kind) in kinds.iter().take(MAX_KINDS).enumerate() {
+        if kind.is_empty() || kind.len() > MAX_KIND || kind.contains('\0') {
+            bad.add(format!("kinds[{at}]"), "must be the name of a kind, such as `deactivate_users`");
+        }
     }
     let list = ListTasks {
         states: known("states", &states, &mut bad, |number| {

@@ -79,6 +79,8 @@ CREATE TABLE user_blocks (
     FOREIGN KEY (app_id, user_id) REFERENCES users (app_id, id)
 )";
 
+/// The partial indexes on items begin with what is selective: before the first ANALYZE, PostgreSQL takes
+/// `app_id` alone for as good as `app_id` and `user_id`, and would read all pending items for each user.
 const TASKS: &str = "
 CREATE TABLE tasks (
     app_id integer NOT NULL REFERENCES apps (id),
@@ -126,8 +128,8 @@ CREATE TABLE task_items (
     PRIMARY KEY (app_id, task_id, idx),
     FOREIGN KEY (app_id, task_id) REFERENCES tasks (app_id, id) ON DELETE CASCADE
 );
-CREATE INDEX task_items_pending ON task_items (app_id, task_id, idx) WHERE outcome = 0;
-CREATE INDEX task_items_waiting ON task_items (app_id, user_id) WHERE outcome = 0";
+CREATE INDEX task_items_pending ON task_items (task_id, idx) WHERE outcome = 0;
+CREATE INDEX task_items_waiting ON task_items (user_id, app_id) WHERE outcome = 0";
 
 const IMPORTS: &str = "
 CREATE TABLE imports (
