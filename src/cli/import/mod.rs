@@ -62,18 +62,13 @@ impl Import {
             Some(_) => None,
             None => Some(source.fingerprint().await?),
         };
-        let plan = Plan {
-            import_id: self.id.unwrap_or_else(|| self.mode.name(fingerprint.as_deref().unwrap_or_default())),
-            mode: self.mode.to_proto(),
-            size: source.size,
-        };
-        let import_id = plan.import_id.clone();
-        let report = Report::new(self.json, source.name());
-        let file = source.elements(fingerprint);
-        let mut session = Session::new(client, plan, file, Interrupt::new(), report);
+        let (name, report) = (source.name(), Report::new(self.json, source.name()));
+        let import_id = self.id.unwrap_or_else(|| self.mode.name(fingerprint.as_deref().unwrap_or_default()));
+        let plan = Plan { import_id: import_id.clone(), mode: self.mode.to_proto(), source, fingerprint };
+        let mut session = Session::new(client, plan, Interrupt::new(), report);
 
         let finish = session.run().await.map_err(|failure| failure.and(AGAIN));
-        conclude(session, finish, &source.name(), &import_id)
+        conclude(session, finish, &name, &import_id)
     }
 }
 

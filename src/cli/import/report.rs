@@ -80,14 +80,10 @@ impl Report {
         self.event(&json!({"event": "started", "import_id": import_id, "file": self.file, "bytes": size}));
     }
 
-    /// Tells what earlier runs of the same import did.
-    pub(super) fn resumed(&mut self, committed: i64, counts: Counts) {
-        self.event(&json!({
-            "event": "resumed", "committed_offset": committed,
-            "accepted": counts.accepted, "skipped": counts.skipped, "refused": counts.refused,
-        }));
-        let items = text::plural(counts.sum(), "item");
-        self.note(&format!("going on after item {committed}: {items} were dealt with before"));
+    /// Tells that earlier runs of the same import got as far as `committed`.
+    pub(super) fn resumed(&mut self, committed: i64) {
+        self.event(&json!({"event": "resumed", "committed_offset": committed}));
+        self.note(&format!("going on after item {committed}"));
     }
 
     /// Tells of a refused item; `line` is where it begins, if that is known.

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::report::{Report, Standing};
-use super::source::Step;
+use super::source::{Lines, Source, Step};
 use super::split::{Content, Element, MAX_ITEM};
 use super::tally::Tally;
 use super::window::{Item, Window};
@@ -31,13 +31,14 @@ const TICK: Duration = Duration::from_millis(200);
 /// Without progress for this long, it gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What names an import to the server.
+/// What is imported, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) import_id: String,
     pub(super) mode: ImportMode,
-    /// Size of the file in bytes.
-    pub(super) size: u64,
+    pub(super) source: Source,
+    /// What the file must still be at its end.
+    pub(super) fingerprint: Option<String>,
 }
 
 /// How moving a file ended, where the server did not refuse.
@@ -52,6 +53,7 @@ pub(super) struct Session {
     client: Client,
     plan: Plan,
     file: mpsc::Receiver<Step>,
+    lines: Lines,
     interrupt: Interrupt,
     report: Report,
     window: Window,
@@ -70,18 +72,15 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        client: Client,
-        plan: Plan,
-        file: mpsc::Receiver<Step>,
-        interrupt: Interrupt,
-        report: Report,
-    ) -> Self {
+    pub(super) fn new(client: Client, plan: Plan, interrupt: Interrupt, report: Report) -> Self {
         let began = Instant::now();
+        let file = plan.source.elements(plan.fingerprint.clone());
+        let lines = Lines::new(plan.source.clone());
         Self {
             client,
             plan,
             file,
+            lines,
             interrupt,
             report,
             window: Window::default(),
@@ -99,7 +98,7 @@ impl Session {
 
     /// Goes on, stream after stream, until the file is done, or there is no hope.
     pub(super) async fn run(&mut self) -> Result<Finish, Failure> {
-        self.report.started(&self.plan.import_id, self.plan.size);
+        self.report.started(&self.plan.import_id, self.plan.source.size);
         loop {
             let status = match self.one_stream().await {
                 Ok(finish) => return Ok(finish),
@@ -128,7 +127,7 @@ impl Session {
             of_this_run: self.tally.of_this_run(),
             committed: self.tally.committed(),
             position: self.position,
-            size: self.plan.size,
+            size: self.plan.source.size,
             elapsed: self.began.elapsed(),
         }
     }
@@ -159,12 +158,12 @@ impl Session {
             () = tokio::time::sleep_until(self.patience.end().into()) => return Err(silent()),
             () = self.interrupt.wait() => return Ok(Finish::Interrupted),
         };
-        self.begin(first)?;
+        self.begin(first).await?;
         self.pump(items, acks).await
     }
 
     /// Takes the first acknowledgement of a stream, which tells how far the import is.
-    fn begin(&mut self, first: ImportContentResponse) -> Result<(), Status> {
+    async fn begin(&mut self, first: ImportContentResponse) -> Result<(), Status> {
         if first.committed_offset < self.tally.committed() {
             return Err(Status::data_loss("the server has lost a part of what it had acknowledged"));
         }
@@ -174,9 +173,9 @@ impl Session {
         let known = self.tally.committed().is_some();
         self.tally.begin();
         self.window.rewind();
-        self.acknowledge(first);
+        self.acknowledge(first).await;
         if let (false, None, Some(committed)) = (known, self.last_read, self.tally.committed()) {
-            self.report.resumed(committed, self.tally.totals());
+            self.report.resumed(committed);
         }
         Ok(())
     }
@@ -198,7 +197,7 @@ impl Session {
             let limit = self.stop.unwrap_or(self.heard + PATIENCE);
             tokio::select! {
                 ack = acks.message() => match ack? {
-                    Some(ack) => self.acknowledge(ack),
+                    Some(ack) => self.acknowledge(ack).await,
                     None => return self.ended(),
                 },
                 permit = room(items.as_ref()), if self.window.unsent().is_some() => self.send(permit, items.as_ref()),
@@ -246,9 +245,6 @@ impl Session {
     fn element(&mut self, element: Element) {
         let Element { offset, line, end, content } = element;
         self.last_read = Some(offset);
-        while let Some(refusal) = self.tally.release(offset) {
-            self.report.refused((refusal.offset == offset).then_some(line), &refusal);
-        }
         let refusal = match content {
             Content::Json(_) if self.tally.is_committed(offset) => {
                 // To read what was dealt with before can take its time.
@@ -271,16 +267,15 @@ impl Session {
         }
     }
 
-    fn acknowledge(&mut self, ack: ImportContentResponse) {
+    async fn acknowledge(&mut self, ack: ImportContentResponse) {
         self.heard = Instant::now();
         let before = self.tally.committed();
         for refusal in self.tally.book(ack) {
-            let line = self.window.line_of(refusal.offset);
-            if line.is_some() || self.last_read.is_some_and(|last| refusal.offset <= last) {
-                self.report.refused(line, &refusal);
-            } else {
-                self.tally.hold(refusal);
-            }
+            let line = match self.window.line_of(refusal.offset) {
+                Some(line) => Some(line),
+                None => self.lines.of(refusal.offset).await,
+            };
+            self.report.refused(line, &refusal);
         }
         if let Some(committed) = self.tally.committed().filter(|committed| Some(*committed) > before) {
             self.patience.progress(Instant::now());
@@ -293,7 +288,7 @@ impl Session {
         match &self.read {
             _ if self.stop.is_some() => Ok(Finish::Interrupted),
             Some(read) if self.window.is_empty() => {
-                self.position = self.plan.size;
+                self.position = self.plan.source.size;
                 Ok(Finish::Read(read.clone().err()))
             }
             _ => Err(ended_early()),

@@ -9,7 +9,6 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response};
 
-use super::super::source::Source;
 use super::super::tally::Counts;
 use super::*;
 use crate::proto::v1::content_service_server::{ContentService, ContentServiceServer};
@@ -127,11 +126,10 @@ fn session(client: Client, content: &str, interrupt: Interrupt) -> Session {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
     let source = Source::open(file.path()).unwrap();
-    let plan = Plan { import_id: "i".to_owned(), mode: ImportMode::Upsert, size: source.size };
-    let elements = source.elements(None);
+    let plan = Plan { import_id: "i".to_owned(), mode: ImportMode::Upsert, source, fingerprint: None };
     // The reader opens it later, on its own thread.
     file.keep().unwrap();
-    Session::new(client, plan, elements, interrupt, Report::silent())
+    Session::new(client, plan, interrupt, Report::silent())
 }
 
 fn never() -> Interrupt {

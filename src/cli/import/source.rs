@@ -80,6 +80,42 @@ impl Source {
     }
 }
 
+/// Tells in which lines elements begin that were refused in an earlier run, by reading the file beside.
+#[derive(Debug)]
+pub(super) struct Lines {
+    source: Source,
+    steps: Option<mpsc::Receiver<Step>>,
+    chunk: std::vec::IntoIter<Element>,
+    last: Option<(i64, u64)>,
+}
+
+impl Lines {
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, steps: None, chunk: Vec::new().into_iter(), last: None }
+    }
+
+    /// The line in which the element at `offset` begins. Asked in rising order, it reads the file once.
+    pub(super) async fn of(&mut self, offset: i64) -> Option<u64> {
+        if self.last.is_some_and(|(passed, _)| passed > offset) {
+            (self.steps, self.chunk) = (None, Vec::new().into_iter());
+        }
+        let steps = self.steps.get_or_insert_with(|| self.source.elements(None));
+        loop {
+            if let Some((_, line)) = self.last.filter(|(passed, _)| *passed == offset) {
+                return Some(line);
+            }
+            if let Some(element) = self.chunk.next() {
+                self.last = Some((element.offset, element.line));
+                continue;
+            }
+            match steps.recv().await {
+                Some(Step::Elements(found)) => self.chunk = found.into_iter(),
+                Some(Step::End(_)) | None => return None,
+            }
+        }
+    }
+}
+
 fn read_elements(path: &Path, fingerprint: Option<&str>, steps: &mpsc::Sender<Step>) -> Result<(), String> {
     let mut splitter = Splitter::default();
     let mut hash = Sha256::new();
@@ -158,6 +194,16 @@ mod tests {
         assert_eq!(fingerprint.len(), 64);
         assert_eq!(read("[1]", Some(fingerprint.clone())).await.1, Ok(()));
         assert!(read("[2]", Some(fingerprint)).await.1.is_err());
+    }
+
+    #[tokio::test]
+    async fn lines_are_found_in_any_order_and_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "1\n\n2\n".repeat(20_000)).unwrap();
+        let mut lines = Lines::new(Source::open(file.path()).unwrap());
+        for (offset, line) in [(0, 1), (1, 3), (1, 3), (39_999, 60_000), (2, 4), (40_000, 0), (3, 6)] {
+            assert_eq!(lines.of(offset).await, Some(line).filter(|line| *line > 0), "{offset}");
+        }
     }
 
     #[test]

@@ -1,9 +1,7 @@
-//! The books of an import: what was stored and refused, and which refusals still lack their line.
+//! The books of an import: what was stored, what was refused, and which refusals were told before.
 //!
 //! Acknowledgements of one stream sum to the whole import, so each stream begins the sum anew. What was
 //! refused at or below an offset that an earlier stream had acknowledged was told then, and is not again.
-
-use std::collections::VecDeque;
 
 use crate::proto::v1::{ImportContentResponse, ImportRefusal};
 
@@ -52,7 +50,6 @@ pub(super) struct Tally {
     /// What the stream has told so far was done before it.
     recounting: Recount,
     told: Option<i64>,
-    waiting: VecDeque<ImportRefusal>,
 }
 
 impl Tally {
@@ -83,17 +80,6 @@ impl Tally {
     /// Notes an item refused without asking the server.
     pub(super) fn refuse_locally(&mut self) {
         self.local += 1;
-    }
-
-    /// Keeps refusals whose line the file has not told yet. Those of one item stay together.
-    pub(super) fn hold(&mut self, refusal: ImportRefusal) {
-        let at = self.waiting.partition_point(|held| held.offset <= refusal.offset);
-        self.waiting.insert(at, refusal);
-    }
-
-    /// The next one kept at or below `offset`.
-    pub(super) fn release(&mut self, offset: i64) -> Option<ImportRefusal> {
-        self.waiting.pop_front_if(|held| held.offset <= offset)
     }
 
     /// Everything up to here is stored or refused.
@@ -174,17 +160,5 @@ mod tests {
         tally.book(ack(Some(1), 1, &[0, 0]));
         tally.refuse_locally();
         assert_eq!(tally.totals(), Counts { accepted: 1, skipped: 0, refused: 2 });
-    }
-
-    #[test]
-    fn refusals_wait_until_the_file_is_read_as_far() {
-        let mut tally = Tally::default();
-        for offset in [7, 3, 3] {
-            tally.hold(refusal(offset));
-        }
-        assert_eq!(tally.release(2), None);
-        assert_eq!(told(&[tally.release(3).unwrap(), tally.release(3).unwrap()]), [3, 3]);
-        assert_eq!(tally.release(3), None);
-        assert_eq!(told(&[tally.release(9).unwrap()]), [7]);
     }
 }
