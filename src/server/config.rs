@@ -47,7 +47,7 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_connections: u32,
 
-    /// Encrypts what must not lie bare in the database: 64 hexadecimal digits. Environment only.
+    /// Encrypts what must not lie bare in the database: 32 random characters or more. Environment only.
     /// Required on PostgreSQL; on SQLite made at the first start.
     #[arg(long, env = "USHER_MASTER_KEY", value_name = "HEX", hide = true, hide_env_values = true)]
     pub master_key: Option<Secret>,

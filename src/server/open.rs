@@ -78,7 +78,7 @@ pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {
 }
 
 /// The master key that is configured; on SQLite one is made where there is none.
-fn master_key(config: &Config, make: bool) -> Result<[u8; 32], StartError> {
+fn master_key(config: &Config, make: bool) -> Result<Vec<u8>, StartError> {
     let parse = |text: &str| parse_master_key(text).map_err(|text| ConfigError(text.to_owned()).into());
     if let Some(key) = &config.master_key {
         return parse(key.expose());
@@ -88,8 +88,8 @@ fn master_key(config: &Config, make: bool) -> Result<[u8; 32], StartError> {
         Some(file) => file,
         None if make || in_data_dir.exists() => &in_data_dir,
         None => {
-            let text = "PostgreSQL needs a master key: set USHER_MASTER_KEY to 64 hexadecimal digits, the \
-                        same for all replicas; make one with `openssl rand -hex 32`";
+            let text = "PostgreSQL needs a master key: set USHER_MASTER_KEY, the same for all \
+                        replicas; make one with `openssl rand -hex 32`";
             return Err(ConfigError(text.to_owned()).into());
         }
     };

@@ -110,6 +110,7 @@ impl ContentService for Fake {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "ends with the runtime of the test")]
 async fn serve(fake: &Fake) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
