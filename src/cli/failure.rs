@@ -146,7 +146,7 @@ fn deepest_cause(status: &Status) -> String {
 
 fn message(status: &Status) -> String {
     match status.message() {
-        "" if is_broken(status) => format!("the connection broke: {}", deepest_cause(status)),
+        _ if is_broken(status) => format!("the connection broke: {}", deepest_cause(status)),
         "" => "the call failed".to_owned(),
         text => text.to_owned(),
     }

@@ -20,7 +20,7 @@ pub struct Vault {
 /// Taken is any text of at least 32 characters that looks random; its characters are the bytes. What is
 /// short, or has few different characters, was not made by a random generator.
 pub fn parse_master_key(text: &str) -> Result<Vec<u8>, &'static str> {
-    const MIN_DISTINCT: usize = 12;
+    const MIN_DISTINCT: usize = 10;
     let distinct = text.bytes().collect::<std::collections::HashSet<_>>().len();
     if text.len() < 32 {
         Err("the master key must have at least 32 characters; make one with `openssl rand -hex 32`")
