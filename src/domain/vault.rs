@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn weak_master_keys_are_refused() {
-        for weak in ["", "secret", &"0".repeat(64), &"ab".repeat(32), &"password".repeat(8), "0123456789abcdef"] {
+        for weak in
+            ["", "secret", &"0".repeat(64), &"ab".repeat(32), &"password".repeat(8), "0123456789abcdef"]
+        {
             assert!(parse_master_key(weak).is_err(), "{weak}");
         }
     }

@@ -192,7 +192,17 @@ impl Config {
                 )));
             }
         }
-        Self::from_arg_matches(matches).map_err(|err| ConfigError(err.to_string()))
+        let mut config = Self::from_arg_matches(matches).map_err(|err| ConfigError(err.to_string()))?;
+        // A file named by flag or environment goes before a value that stands in the settings file.
+        let from_file = |id| matches.value_source(id) == Some(ValueSource::DefaultValue);
+        if config.database_url_file.is_some() && from_file("database_url") && !from_file("database_url_file")
+        {
+            config.database_url = None;
+        }
+        if config.master_key_file.is_some() && from_file("master_key") && !from_file("master_key_file") {
+            config.master_key = None;
+        }
+        Ok(config)
     }
 
     /// Lays the settings of a file beneath `command`, as defaults that environment and flags override.

@@ -100,19 +100,28 @@ impl Report {
         }
     }
 
-    /// Tells something in between, to people.
-    pub(super) fn note(&self, note: &str) {
+    /// Tells something that has no event.
+    pub(super) fn warn(&self, warning: &str) {
         match &self.style {
-            Style::Bar(bar) => bar.suspend(|| output::note(note)),
-            Style::Lines => output::note(note),
-            Style::Json => {}
+            Style::Bar(bar) => bar.suspend(|| output::note(warning)),
+            Style::Lines | Style::Json => output::note(warning),
+        }
+    }
+
+    /// Tells people what an event tells programs.
+    fn note(&self, note: &str) {
+        if !matches!(self.style, Style::Json) {
+            self.warn(note);
         }
     }
 
     /// Tells how far it is, if that is due.
     pub(super) fn progress(&mut self, standing: &Standing, now: Instant) {
         self.items.note(now, standing.of_this_run);
-        self.bytes.note(now, standing.position);
+        // What earlier runs did is passed too fast to say how long the rest will take.
+        if standing.of_this_run > 0 {
+            self.bytes.note(now, standing.position);
+        }
         if let Style::Bar(bar) = &self.style {
             bar.set_length(standing.size);
             bar.set_position(standing.position);

@@ -111,7 +111,7 @@ impl Session {
                 return Err(self.client.failure(&status));
             };
             if first && failure::reason(&status) != "SERVER_DRAINING" {
-                self.report.note(&format!("{}\ntrying again", self.client.failure(&status)));
+                self.report.warn(&format!("{}\ntrying again", self.client.failure(&status)));
             }
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}

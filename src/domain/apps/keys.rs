@@ -67,11 +67,7 @@ impl Domain {
     }
 
     /// The keys of `app`, the signing one first.
-    pub(in crate::domain) async fn keys_of(
-        &self,
-        app: AppId,
-        deadline: Deadline,
-    ) -> Result<Keys, Error> {
+    pub(in crate::domain) async fn keys_of(&self, app: AppId, deadline: Deadline) -> Result<Keys, Error> {
         let cached = self.keys.by_app.read().unwrap_or_else(PoisonError::into_inner).get(&app).cloned();
         if let Some((keys, read)) = cached
             && read.elapsed() < FRESH
