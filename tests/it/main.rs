@@ -7,6 +7,10 @@
     reason = "in a test, these are how it fails"
 )]
 
+mod architecture;
+mod content;
 mod harness;
+mod server;
 mod tasks;
+mod tokens;
 mod users;

@@ -85,6 +85,11 @@ impl Backend {
         }
     }
 
+    /// Takes PostgreSQL away from the servers of this test, or gives it back.
+    pub(crate) async fn cut_off(&self, off: bool) {
+        super::postgres::cut_off(self.url.as_deref().expect("a PostgreSQL database"), off).await;
+    }
+
     /// The key and the secret of the app `default`, which the first server to start has left in its directory.
     pub(crate) fn credentials(&self) -> Credentials {
         self.credentials.get_or_init(|| self.find_credentials()).clone()

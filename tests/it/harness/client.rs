@@ -82,6 +82,11 @@ impl Caller {
         caller.with_token(&token)
     }
 
+    /// Somebody from another app, with a server token of that.
+    pub(crate) fn of_app(&self, credentials: Credentials) -> Self {
+        Self::new(self.address, credentials)
+    }
+
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }

@@ -28,9 +28,8 @@ impl<T> Answer<T> for Result<Response<T>, Status> {
 
     #[track_caller]
     fn refused(self, code: Code, reason: &str) -> Status {
-        let status = match self {
-            Ok(_) => panic!("the call should be refused with {code:?}/{reason}, but succeeds"),
-            Err(status) => status,
+        let Err(status) = self else {
+            panic!("the call should be refused with {code:?}/{reason}, but succeeds");
         };
         assert!(
             status.code() == code && reason_of(&status) == reason,

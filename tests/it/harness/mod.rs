@@ -16,10 +16,12 @@ mod watch;
 use std::future::Future;
 use std::time::Duration;
 
-pub(crate) use backend::{Backend, Kind};
-pub(crate) use client::{Caller, Credentials};
+use tokio::task::JoinHandle;
+
+pub(crate) use backend::{Backend, Kind, Place};
+pub(crate) use client::{Caller, Credentials, now};
 pub(crate) use expect::{Answer, fields_of, metadata_of, reason_of, retry_of};
-pub(crate) use import::user_item;
+pub(crate) use import::{Import, Tally, user_item};
 pub(crate) use process::{Launch, Process};
 pub(crate) use seed::{struct_of, user, user_ids};
 pub(crate) use server::TestServer;
@@ -30,7 +32,7 @@ pub(crate) use watch::Watch;
 pub(crate) use usher::proto::v1 as pb;
 
 /// A test that takes longer hangs.
-const TEST_LIMIT: Duration = Duration::from_secs(60);
+const TEST_LIMIT: Duration = Duration::from_mins(1);
 
 /// What a test can ask for as its argument.
 pub(crate) trait Subject: Sized {
@@ -62,6 +64,12 @@ pub(crate) fn block_on(test: impl Future<Output = ()>) {
     let ended = runtime.block_on(async { tokio::time::timeout(TEST_LIMIT, test).await });
     runtime.shutdown_timeout(Duration::from_secs(1));
     assert!(ended.is_ok(), "the test did not end within {TEST_LIMIT:?}");
+}
+
+/// Lets something go on beside the test; it ends with the test's runtime.
+#[expect(clippy::disallowed_methods, reason = "nothing drains a test")]
+pub(crate) fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(work)
 }
 
 /// Makes each test twice: `sqlite::name` and `postgres::name`. Once per file.

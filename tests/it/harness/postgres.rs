@@ -41,7 +41,7 @@ struct Cluster {
     /// The database to be connected to while others are made.
     maintenance: String,
     /// Holds the pipe; the shell ends with it.
-    _watcher: Option<Child>,
+    watcher: Option<Child>,
 }
 
 static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
@@ -68,6 +68,18 @@ impl TestDatabase {
     }
 }
 
+/// Ends every connection to a test's database and lets no new one in, or lets them in again.
+pub(crate) async fn cut_off(url: &str, off: bool) {
+    let cluster = CLUSTER.get().and_then(Option::as_ref).expect("the database is in the cluster");
+    let path = url.split('?').next().unwrap();
+    let name = path.rsplit('/').next().unwrap();
+    cluster.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {}", !off)).await.unwrap();
+    if off {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+        cluster.run(&format!("{end} '{name}'")).await.unwrap();
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Some(Some(cluster)) = CLUSTER.get() {
@@ -87,13 +99,15 @@ impl Cluster {
     /// Runs a statement on a runtime of its own: callers are outside of any.
     fn administer(&self, statement: &str) -> Result<(), DbErr> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut options = ConnectOptions::new(self.url(&self.maintenance));
-            options.max_connections(1).sqlx_logging(false);
-            let db = Database::connect(options).await?;
-            db.execute_unprepared(statement).await?;
-            db.close().await
-        })
+        runtime.block_on(self.run(statement))
+    }
+
+    async fn run(&self, statement: &str) -> Result<(), DbErr> {
+        let mut options = ConnectOptions::new(self.url(&self.maintenance));
+        options.max_connections(1).sqlx_logging(false);
+        let db = Database::connect(options).await?;
+        db.execute_unprepared(statement).await?;
+        db.close().await
     }
 
     /// The cluster behind a URL such as `postgres://user@host:5432/postgres?sslmode=disable`.
@@ -109,7 +123,7 @@ impl Cluster {
             base: base.trim_end_matches('/').to_owned(),
             parameters,
             maintenance: maintenance.to_owned(),
-            _watcher: None,
+            watcher: None,
         }
     }
 }
@@ -165,7 +179,7 @@ fn start(bin: &Path) -> Result<Cluster, String> {
         let _ = BufReader::new(watcher.stdout.take().unwrap()).read_line(&mut line);
         if line.trim() == "ready" {
             let mut cluster = Cluster::at(&format!("postgres://postgres@127.0.0.1:{port}/postgres"));
-            cluster._watcher = Some(watcher);
+            cluster.watcher = Some(watcher);
             return Ok(cluster);
         }
         drop(watcher.stdin.take());

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::backend::{Backend, MASTER_KEY, Place};
-use super::client::Caller;
+use super::client::{Caller, Credentials};
 use super::server::arguments;
 use super::setting::usher_variables;
 
@@ -51,6 +51,33 @@ impl Backend {
     pub(crate) fn launch(&self) -> Launch {
         Launch { backend: self.clone(), place: self.place(), flags: Vec::new(), variables: Vec::new() }
     }
+}
+
+impl Backend {
+    /// Makes another app with the program, beside whatever server runs.
+    pub(crate) async fn create_app(&self, name: &str, place: &Place) -> Credentials {
+        let mut command = program(place);
+        command.args(["app", "create", name, "--json", "--data-dir"]).arg(&place.data_dir);
+        let output = command.output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        let app: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let text = |name: &str| app[name].as_str().unwrap().to_owned();
+        Credentials { kid: text("key"), secret: text("secret") }
+    }
+}
+
+/// The program, to be run over the database at `place` and with no other settings.
+pub(crate) fn program(place: &Place) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+    for name in usher_variables() {
+        command.env_remove(name);
+    }
+    if let Some(url) = &place.url {
+        command.env("USHER_DATABASE_URL", url).env("USHER_MASTER_KEY", MASTER_KEY);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
 }
 
 impl Launch {
@@ -108,16 +135,9 @@ impl Launch {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+        let mut command = program(&self.place);
         command.arg("serve").args(arguments(&self.place, &self.flags));
-        for name in usher_variables() {
-            command.env_remove(name);
-        }
-        if let Some(url) = &self.place.url {
-            command.env("USHER_DATABASE_URL", url).env("USHER_MASTER_KEY", MASTER_KEY);
-        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         command
     }
 }
@@ -148,14 +168,9 @@ impl Process {
 
     /// Waits until the program ends by itself.
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
-        match timeout(within, self.child.wait()).await {
-            Ok(status) => status.unwrap(),
-            Err(_) => panic!("the program should end within {within:?}; it logged: {}", self.log()),
-        }
-    }
-
-    /// Whether the program has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        let Ok(status) = timeout(within, self.child.wait()).await else {
+            panic!("the program should end within {within:?}; it logged: {}", self.log());
+        };
+        status.unwrap()
     }
 }

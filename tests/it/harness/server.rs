@@ -51,6 +51,23 @@ impl Backend {
         let flags = flags.iter().map(ToString::to_string).collect();
         TestServer::start(self.clone(), self.place(), flags).await
     }
+
+    /// Starts a server that may refuse to, at a place of the test's choice.
+    pub(crate) async fn try_start_at(&self, place: &Place) -> Result<TestServer, StartError> {
+        TestServer::start(self.clone(), place.clone(), Vec::new()).await
+    }
+
+    /// Starts servers at the same moment.
+    pub(crate) async fn start_together(&self, count: usize) -> Vec<TestServer> {
+        let places: Vec<Place> = std::iter::repeat_with(|| self.place()).take(count).collect();
+        let starts = places.iter().map(|place| usher::server::start(config(place, &[])));
+        let started = futures_util::future::try_join_all(starts).await.expect("all servers start");
+        let server = |(running, place): (Running, Place)| {
+            let caller = Caller::new(running.address(), self.credentials());
+            TestServer { backend: self.clone(), place, flags: Vec::new(), running, caller }
+        };
+        started.into_iter().zip(places).map(server).collect()
+    }
 }
 
 impl TestServer {

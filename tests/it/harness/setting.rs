@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `USHER_TEST_POSTGRES_URL` | an existing PostgreSQL to make databases in, instead of a private cluster |
 //! | `USHER_REQUIRE_POSTGRES` | `1`: fail, not skip, where no PostgreSQL is found |
+//! | `USHER_TEST_CASES` | how many random queries are compared with the reference, default 2,000 |
 //! | `USHER_TEST_PYTHON` | the Python that has grpcio, default `python3` |
 //! | `USHER_REQUIRE_FOREIGN` | `1`: fail, not skip, where grpcio or buf are missing |
 

@@ -1,11 +1,11 @@
-//! Watchers of tasks, which check every promise of WatchTask on all they see.
+//! Watchers of tasks, which check every promise of `WatchTask` on all they see.
 
 use tonic::{Code, Status, Streaming};
 
 use super::expect::told;
 use super::{Answer, Caller, pb, reason_of};
 
-/// An open WatchTask stream, or several in a row that resume each other.
+/// An open `WatchTask` stream, or several in a row that resume each other.
 pub(crate) struct Watch {
     task_id: String,
     stream: Streaming<pb::WatchTaskResponse>,
@@ -48,7 +48,7 @@ impl Caller {
 
     /// Waits for the end of a task that must complete.
     pub(crate) async fn completed(&self, task: &pb::Task) -> pb::Task {
-        let last = self.watch(task).await.to_end().await;
+        let last = self.watch(task).await.end().await;
         assert_eq!(last.state(), pb::TaskState::Completed, "{last:?}");
         last
     }
@@ -102,7 +102,7 @@ impl Watch {
     }
 
     /// Reads to the end and tells the terminal state.
-    pub(crate) async fn to_end(&mut self) -> pb::Task {
+    pub(crate) async fn end(&mut self) -> pb::Task {
         loop {
             match self.next().await {
                 Ok(Some(_)) => {}

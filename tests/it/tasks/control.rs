@@ -1,4 +1,4 @@
-//! CancelTask and RetryTask.
+//! `CancelTask` and `RetryTask`.
 
 use tonic::Code;
 
@@ -32,7 +32,7 @@ each_backend! {
         assert!(ended.finished_at.is_some() && ended.revision > task.revision);
         assert!(server.items(&task.task_id).await.iter().all(|item| item.outcome() == ItemOutcome::Cancelled));
         assert!(server.read(&ids).await.iter().all(|user| user.deactivated_at.is_none() && user.version == 1));
-        assert_eq!(server.watch(&task).await.to_end().await, ended);
+        assert_eq!(server.watch(&task).await.end().await, ended);
         let server = server.restart_with(&[]).await;
         server.deactivate(&ids[0]).await;
         assert_eq!(server.task(&task.task_id).await, ended, "no worker takes it up");
@@ -58,7 +58,7 @@ each_backend! {
 
         let asked = cancel(&server, &task).await.answered().task.unwrap();
         assert!(asked.cancel_requested || asked.state() == TaskState::Cancelled);
-        let ended = watch.to_end().await;
+        let ended = watch.end().await;
 
         assert_eq!((ended.state(), ended.users_done), (TaskState::Cancelled, 2_000), "every item is over");
         assert!(ended.cancel_requested);
@@ -83,7 +83,7 @@ each_backend! {
         for refused in calls.into_iter().filter(Result::is_err) {
             refused.refused(Code::FailedPrecondition, "TASK_FINISHED");
         }
-        assert_eq!(server.watch(&task).await.to_end().await.state(), TaskState::Cancelled);
+        assert_eq!(server.watch(&task).await.end().await.state(), TaskState::Cancelled);
         cancel(&server, &task).await.refused(Code::FailedPrecondition, "TASK_FINISHED");
     }
 

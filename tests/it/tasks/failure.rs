@@ -1,4 +1,4 @@
-//! Tasks whose work fails: tried again, given up, and taken up again by RetryTask.
+//! Tasks whose work fails: tried again, given up, and taken up again by `RetryTask`.
 
 use crate::harness::{Answer, Backend, each_backend, pb, user_ids};
 use pb::TaskState;
@@ -11,7 +11,7 @@ each_backend! {
 
         let task = server.deactivate_all(&ids).await;
         let mut watch = server.watch(&task).await;
-        let ended = watch.to_end().await;
+        let ended = watch.end().await;
 
         assert_eq!((ended.state(), ended.users_done, ended.failures), (TaskState::Completed, 20, 0));
         assert!(server.read(&ids).await.iter().all(|user| user.version == 2), "each user once");
@@ -24,7 +24,7 @@ each_backend! {
         server.seed(&ids).await;
 
         let task = server.deactivate_all(&ids).await;
-        let failed = server.watch(&task).await.to_end().await;
+        let failed = server.watch(&task).await.end().await;
 
         assert_eq!((failed.state(), failed.users_done, failed.failures), (TaskState::Failed, 10, 2));
         assert_eq!(failed.error.as_ref().unwrap().reason, "INTERNAL");
@@ -46,14 +46,14 @@ each_backend! {
     async fn a_failing_task_does_not_hold_up_others(backend: Backend) {
         // Every step of the first attempt at anything fails; the first task takes the failures.
         let server = backend.launch().flag("--workers", "2").failpoints("task_begin=3*panic->off").start().await;
-        let (these, those) = (user_ids("these", 5), user_ids("those", 5));
-        server.seed(&these).await;
-        server.seed(&those).await;
-        let first = server.deactivate_all(&these).await;
-        let second = server.deactivate_all(&those).await;
+        let (some, others) = (user_ids("some", 5), user_ids("other", 5));
+        server.seed(&some).await;
+        server.seed(&others).await;
+        let first = server.deactivate_all(&some).await;
+        let second = server.deactivate_all(&others).await;
         server.completed(&second).await;
         server.completed(&first).await;
-        assert!(server.read(&[these, those].concat()).await.iter().all(|user| user.version == 2));
+        assert!(server.read(&[some, others].concat()).await.iter().all(|user| user.version == 2));
     }
 
     async fn a_failed_task_that_is_repeated_by_its_request_tells_so(backend: Backend) {
@@ -62,7 +62,7 @@ each_backend! {
         server.seed(&user_ids("u", 2)).await;
         let request = pb::DeactivateUsersRequest { user_ids: user_ids("u", 2), request_id: "once".to_owned(), ..Default::default() };
         let task = server.users().deactivate_users(request.clone()).await.answered().task.unwrap();
-        let failed = server.watch(&task).await.to_end().await;
+        let failed = server.watch(&task).await.end().await;
         assert_eq!(failed.state(), TaskState::Failed);
 
         let repeated = server.users().deactivate_users(request).await.answered().task.unwrap();

@@ -20,7 +20,7 @@ async fn pause(backend: &Backend, failpoints: &str, progress: i64) {
     watch.until(|task| task.users_done >= progress).await;
     paused.signal("STOP").await;
     let successor = backend.start_with(&["--task-batch", "10", "--task-lease", "1s"]).await;
-    let ended = watch.to_end().await;
+    let ended = watch.end().await;
     assert_eq!(ended.state(), pb::TaskState::Completed);
     paused.signal("CONT").await;
 

@@ -1,4 +1,4 @@
-//! TaskService and the engine beneath it, one file per capability.
+//! `TaskService` and the engine beneath it, one file per capability.
 
 mod control;
 mod crash;

@@ -1,4 +1,4 @@
-//! GetTask, ListTasks, ListTaskItems.
+//! `GetTask`, `ListTasks`, `ListTaskItems`.
 
 use serde_json::json;
 use tonic::Code;
@@ -83,11 +83,11 @@ each_backend! {
         };
         let kinds = |kinds: &[&str]| pb::ListTasksRequest { kinds: kinds.iter().map(ToString::to_string).collect(), ..Default::default() };
 
-        assert_eq!(list(&server, states(&[TaskState::Pending])).await, [on.clone()]);
-        assert_eq!(list(&server, states(&[TaskState::Cancelled])).await, [off.clone()]);
+        assert_eq!(list(&server, states(&[TaskState::Pending])).await, std::slice::from_ref(&on));
+        assert_eq!(list(&server, states(&[TaskState::Cancelled])).await, std::slice::from_ref(&off));
         assert_eq!(list(&server, states(&[TaskState::Cancelled, TaskState::Pending])).await, [on.clone(), off.clone()]);
         assert!(list(&server, states(&[TaskState::Failed])).await.is_empty());
-        assert_eq!(list(&server, kinds(&["deactivate_users"])).await, [off.clone()]);
+        assert_eq!(list(&server, kinds(&["deactivate_users"])).await, std::slice::from_ref(&off));
         assert_eq!(list(&server, kinds(&["deactivate_users", "reactivate_users"])).await, [on, off]);
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::watch::{Receiver, Sender};
 
-use crate::harness::{Backend, Caller, Launch, Process, Watch, each_backend, on_postgres, pb, user_ids};
+use crate::harness::{
+    Backend, Caller, Launch, Process, Watch, aside, each_backend, on_postgres, pb, user_ids,
+};
 
 const USERS: usize = 2_000;
 const KILLS: usize = 5;
@@ -63,8 +65,8 @@ async fn work_goes_on_over(mut fleet: Vec<Process>) {
     let callers = |fleet: &[Process]| fleet.iter().map(|process| Caller::clone(process)).collect::<Vec<_>>();
     let (replicas, look) = tokio::sync::watch::channel(callers(&fleet));
     let (heard, mut progress) = tokio::sync::watch::channel(0);
-    let one = tokio::spawn(stubborn(task.clone(), look.clone(), 0, heard.clone()));
-    let two = tokio::spawn(stubborn(task.clone(), look, 1, heard));
+    let one = aside(stubborn(task.clone(), look.clone(), 0, heard.clone()));
+    let two = aside(stubborn(task.clone(), look, 1, heard));
     let mut kills = 0;
     while kills < KILLS {
         let before = *progress.borrow_and_update();
@@ -133,7 +135,7 @@ on_postgres! {
         first.stop().await;
         let _second = backend.start_with(&["--task-lease", "5m"]).await;
 
-        assert_eq!(watch.to_end().await.users_done, 500);
+        assert_eq!(watch.end().await.users_done, 500);
         assert!(observer.read(&ids).await.iter().all(|user| user.version == 2));
     }
 }

@@ -1,4 +1,4 @@
-//! WatchTask. What must hold of every stream is checked by `harness::watch` in every test that watches.
+//! `WatchTask`. What must hold of every stream is checked by `harness::watch` in every test that watches.
 
 use tonic::Code;
 
@@ -24,7 +24,7 @@ each_backend! {
 
         let task = server.deactivate_all(&ids).await;
         let mut watch = server.watch(&task).await;
-        let last = watch.to_end().await;
+        let last = watch.end().await;
 
         assert_eq!((last.state(), last.users_done), (TaskState::Completed, 150));
         assert!(watch.seen().iter().any(|task| task.state() == TaskState::Running && task.users_done > 0), "progress is seen");
@@ -36,7 +36,7 @@ each_backend! {
         let ended = server.deactivated(&user_ids("u", 3)).await;
         for after in [0, 1, ended.revision - 1, ended.revision, ended.revision + 1, i64::MAX] {
             let mut watch = server.watch_after(&ended.task_id, after).await;
-            assert_eq!(watch.to_end().await, ended, "after {after}");
+            assert_eq!(watch.end().await, ended, "after {after}");
             assert_eq!(watch.seen().len(), 1, "after {after}");
         }
     }
@@ -49,7 +49,7 @@ each_backend! {
         let cancel = pb::CancelTaskRequest { task_id: task.task_id.clone() };
         let cancelled = server.tasks().cancel_task(cancel).await.answered().task.unwrap();
 
-        assert_eq!(watch.to_end().await, cancelled);
+        assert_eq!(watch.end().await, cancelled);
         assert_eq!(watch.seen().len(), 1, "the state already known is not repeated");
     }
 
@@ -58,7 +58,7 @@ each_backend! {
         let ids = user_ids("u", 40);
         server.seed(&ids).await;
         let task = server.deactivate_all(&ids).await;
-        let watchers = (0..50).map(|_| async { server.watch(&task).await.to_end().await });
+        let watchers = (0..50).map(|_| async { server.watch(&task).await.end().await });
         let ends = futures_util::future::join_all(watchers).await;
         let stored = server.task(&task.task_id).await;
         assert!(ends.iter().all(|end| *end == stored));
@@ -84,7 +84,7 @@ each_backend! {
         let mut slow = server.on_another_connection().watch(&task).await;
         let last = server.completed(&task).await;
         // Only now does the slow one read; what it was spared, it need not see.
-        assert_eq!(slow.to_end().await, last);
+        assert_eq!(slow.end().await, last);
     }
 
     async fn opening_and_leaving_many_watches_is_harmless(backend: Backend) {
@@ -131,7 +131,7 @@ each_backend! {
         };
         watch.resume_on(&server).await.unwrap();
 
-        assert_eq!(watch.to_end().await.users_done, 200);
+        assert_eq!(watch.end().await.users_done, 200);
         assert!(server.read(&ids).await.iter().all(|user| user.version == 2), "each user once");
         assert_eq!(server.task(&task.task_id).await.failures, 0, "a deploy is no failure");
     }
@@ -147,7 +147,7 @@ on_postgres! {
 
         let task = first.deactivate_all(&ids).await;
         let (mut one, mut two) = (first.watch(&task).await, second.watch(&task).await);
-        let (one_end, two_end) = tokio::join!(one.to_end(), two.to_end());
+        let (one_end, two_end) = tokio::join!(one.end(), two.end());
 
         assert_eq!(one_end, two_end);
         assert_eq!(one_end.users_done, 150);
@@ -169,6 +169,6 @@ on_postgres! {
         let ((), ()) = tokio::join!(watch.until_draining(), first.stop());
         watch.resume_on(&second).await.unwrap();
 
-        assert_eq!(watch.to_end().await.users_done, 200);
+        assert_eq!(watch.end().await.users_done, 200);
     }
 }

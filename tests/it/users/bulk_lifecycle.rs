@@ -1,4 +1,4 @@
-//! DeactivateUsers and ReactivateUsers: what becomes of each user, and repeating a call.
+//! `DeactivateUsers` and `ReactivateUsers`: what becomes of each user, and repeating a call.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! GetUsers.
+//! `GetUsers`.
 
 use serde_json::json;
 use tonic::Code;

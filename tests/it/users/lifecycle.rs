@@ -1,4 +1,4 @@
-//! DeactivateUser and ReactivateUser.
+//! `DeactivateUser` and `ReactivateUser`.
 
 use serde_json::json;
 use tonic::Code;

@@ -1,11 +1,14 @@
-//! UserService, one file per capability.
+//! `UserService`, one file per capability.
 
 mod bulk_lifecycle;
 mod bulk_order;
 mod get;
 mod lifecycle;
 mod query;
+mod query_cases;
 mod query_filter;
+mod query_law;
 mod query_page;
+mod query_reference;
 mod upsert;
 mod upsert_limits;

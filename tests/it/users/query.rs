@@ -1,4 +1,4 @@
-//! QueryUsers: what is found, in which order, and what is refused. Filters and pages have files of their own.
+//! `QueryUsers`: what is found, in which order, and what is refused. Filters and pages have files of their own.
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -31,7 +31,7 @@ each_backend! {
         for id in ["b", "a", "c"] {
             server.upsert(vec![user(id)]).await;
         }
-        assert_eq!(found(&server, Default::default()).await, ["c", "a", "b"]);
+        assert_eq!(found(&server, pb::QueryUsersRequest::default()).await, ["c", "a", "b"]);
         let empty = pb::QueryUsersRequest { filter: Some(struct_of(json!({}))), ..Default::default() };
         assert_eq!(found(&server, empty).await, ["c", "a", "b"]);
     }
@@ -81,8 +81,8 @@ each_backend! {
         let names = ["-a", "B", "_", "a", "é", "z"];
         let mut order: Vec<&str> = names.to_vec();
         order.sort_unstable();
-        let named = names.iter().enumerate().map(|(at, name)| pb::UserInput { name: (*name).to_owned(), ..user(&format!("n{at}")) });
-        server.upsert(named.collect()).await;
+        let users = names.iter().enumerate().map(|(at, name)| pb::UserInput { name: (*name).to_owned(), ..user(&format!("n{at}")) });
+        server.upsert(users.collect()).await;
         let filter = Some(struct_of(json!({"name": {"$exists": true}})));
         let answer = server.users().query_users(pb::QueryUsersRequest { filter, ..sorted(vec![ascending("name")]) }).await.answered();
         assert_eq!(answer.users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), order);
@@ -93,7 +93,7 @@ each_backend! {
         assert_eq!(found(&server, sorted(vec![ascending("role")])).await, ["a", "b", "c"]);
         let down = by("role", pb::SortDirection::Desc, pb::SortType::Unspecified);
         assert_eq!(found(&server, sorted(vec![down])).await, ["c", "b", "a"]);
-        assert_eq!(found(&server, Default::default()).await, ["c", "b", "a"], "created at once: by id, downwards");
+        assert_eq!(found(&server, pb::QueryUsersRequest::default()).await, ["c", "b", "a"], "created at once: by id, downwards");
     }
 
     async fn absent_values_come_last_in_both_directions(server: TestServer) {
@@ -105,6 +105,8 @@ each_backend! {
     }
 
     async fn free_data_sorts_by_the_type_asked_for_and_others_come_last(server: TestServer) {
+        use pb::SortDirection::{Asc, Desc};
+        use pb::SortType::{Boolean, Number, String as Text, Unspecified};
         server.upsert(vec![
             custom("number-10", json!({"v": 10})), custom("number-9", json!({"v": 9})), custom("number-9_5", json!({"v": 9.5})),
             custom("text-10", json!({"v": "10"})), custom("text-9", json!({"v": "9"})),
@@ -112,8 +114,6 @@ each_backend! {
             custom("null", json!({"v": null})), custom("object", json!({"v": {"x": 1}})), user("absent"),
         ]).await;
         let order = async |kind, direction| found(&server, sorted(vec![by("custom.v", direction, kind)])).await;
-        use pb::SortDirection::{Asc, Desc};
-        use pb::SortType::{Boolean, Number, String as Text, Unspecified};
 
         assert_eq!(order(Number, Asc).await[..3], ["number-9", "number-9_5", "number-10"]);
         assert_eq!(order(Number, Desc).await[..3], ["number-10", "number-9_5", "number-9"]);

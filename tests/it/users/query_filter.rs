@@ -1,4 +1,4 @@
-//! QueryUsers: filters as callers write them, and filters that are refused. Their law is checked elsewhere.
+//! `QueryUsers`: filters as callers write them, and filters that are refused. Their law is checked elsewhere.
 
 use serde_json::{Value, json};
 use tonic::{Code, Status};

@@ -1,4 +1,4 @@
-//! QueryUsers: pages, by offset, by id and by token.
+//! `QueryUsers`: pages, by offset, by id and by token.
 
 use serde_json::json;
 use tonic::Code;
@@ -10,6 +10,9 @@ fn query() -> pb::QueryUsersRequest {
     let id = by("id", pb::SortDirection::Asc, pb::SortType::Unspecified);
     pb::QueryUsersRequest { sort: vec![id], ..Default::default() }
 }
+
+/// One of the four fields that cut an order by id.
+type Bound = fn(&mut pb::QueryUsersRequest) -> &mut String;
 
 /// All pages of a query, each as ids.
 async fn pages(caller: &Caller, mut query: pb::QueryUsersRequest) -> Vec<Vec<String>> {
@@ -67,7 +70,6 @@ each_backend! {
 
     async fn id_bounds_cut_the_order(server: TestServer) {
         server.seed(&user_ids("u", 5)).await;
-        type Bound = fn(&mut pb::QueryUsersRequest) -> &mut String;
         let cases: [(Bound, &[usize]); 4] = [
             (|query| &mut query.id_gt, &[4, 3]),
             (|query| &mut query.id_gte, &[4, 3, 2]),
@@ -77,7 +79,7 @@ each_backend! {
         for (bound, expected) in cases {
             let expected: Vec<String> = expected.iter().map(|number| format!("u-{number:05}")).collect();
             let mut request = pb::QueryUsersRequest::default();
-            *bound(&mut request) = "u-00002".to_owned();
+            "u-00002".clone_into(bound(&mut request));
             assert_eq!(found(&server, request.clone()).await, expected, "downwards by id, unless sorted");
             let mut upwards = pb::QueryUsersRequest { sort: query().sort, ..request };
             upwards.limit = 1;
@@ -102,6 +104,8 @@ each_backend! {
     }
 
     async fn pages_by_token_show_each_user_once_in_every_order(server: TestServer) {
+        use pb::SortDirection::{Asc, Desc};
+        use pb::SortType::{Boolean, Number, Unspecified};
         let roles = ["user", "admin", "guest"];
         let users: Vec<_> = user_ids("u", 97).iter().enumerate().map(|(at, id)| pb::UserInput {
             role: roles[at % 3].to_owned(),
@@ -110,8 +114,6 @@ each_backend! {
             ..user(id)
         }).collect();
         server.upsert(users).await;
-        use pb::SortDirection::{Asc, Desc};
-        use pb::SortType::{Boolean, Number, Unspecified};
         let orders = [
             vec![],
             vec![by("id", Desc, Unspecified)],

@@ -1,4 +1,4 @@
-//! UpsertUsers: what it stores, and that a batch is stored whole or not at all.
+//! `UpsertUsers`: what it stores, and that a batch is stored whole or not at all.
 
 use prost_types::Timestamp;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! UpsertUsers: the form a user must have, at both sides of every limit.
+//! `UpsertUsers`: the form a user must have, at both sides of every limit.
 
 use prost_types::value::Kind;
 use prost_types::{Struct, Timestamp, Value as WireValue};
@@ -12,9 +12,8 @@ use crate::harness::{
 /// What is told of a batch with a good user before and behind the one in question; nothing of it is stored.
 async fn refusal(caller: &Caller, what: &str, input: pb::UserInput) -> Status {
     let users = vec![user("good-1"), input, user("good-2")];
-    let status = match caller.users().upsert_users(pb::UpsertUsersRequest { users }).await {
-        Ok(_) => panic!("{what} should be refused"),
-        Err(status) => status,
+    let Err(status) = caller.users().upsert_users(pb::UpsertUsersRequest { users }).await else {
+        panic!("{what} should be refused");
     };
     assert!(
         caller.read(&["good-1".into(), "good-2".into()]).await.is_empty(),

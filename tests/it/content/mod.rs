@@ -1,0 +1,6 @@
+//! `ContentService`.
+
+mod import;
+mod import_crash;
+mod import_items;
+mod import_stream;

@@ -1,0 +1,9 @@
+//! What belongs to no single service: who may call, limits, health, reflection, starting and stopping.
+
+mod apps;
+mod auth;
+mod drain;
+mod health;
+mod limits;
+mod reflection;
+mod start;

@@ -1,0 +1,4 @@
+//! `TokenService`, one file per capability.
+
+mod mint;
+mod verify;

@@ -1,0 +1,122 @@
+//! `QueryUsers` against the reference in `usher::model`, on users and questions made at random.
+
+use proptest::test_runner::TestCaseError;
+use serde_json::Value;
+use usher::model::clock::Timestamp;
+use usher::model::id::UserId;
+use usher::model::json::{Object, number};
+use usher::model::query::ValueType;
+use usher::model::user::{Profile, User};
+
+use super::query_cases::{Ask, Case, Seed, Sort};
+use super::query_law::{Page, check_case, run_cases};
+use crate::harness::{Answer, Caller, TestServer, each_backend, pb, struct_of};
+
+/// Stores the seeds of a case in place of those before, and asks everything in it.
+async fn check(caller: &Caller, case: &Case) -> Result<(), TestCaseError> {
+    let ids: Vec<String> = case.users.iter().map(|seed| seed.input.id.clone()).collect();
+    for user in caller.read(&ids).await.into_iter().filter(|user| user.deactivated_at.is_some()) {
+        let request = pb::ReactivateUserRequest { user_id: user.id, ..Default::default() };
+        caller.users().reactivate_user(request).await.answered();
+    }
+    caller.upsert(case.users.iter().map(input_of).collect()).await;
+    for seed in case.users.iter().filter(|seed| seed.deactivated) {
+        caller.deactivate(&seed.input.id).await;
+    }
+    let stored: Vec<User> = caller.read(&ids).await.into_iter().map(user_of).collect();
+    check_case(case, &stored, |ask| answer(caller, ask)).await
+}
+
+async fn answer(caller: &Caller, ask: Ask) -> Page {
+    let request = pb::QueryUsersRequest {
+        filter: Some(struct_of(ask.filter)),
+        sort: ask.sort.iter().map(key_of).collect(),
+        limit: ask.limit,
+        offset: ask.offset,
+        id_gt: ask.id_gt,
+        id_gte: ask.id_gte,
+        id_lt: ask.id_lt,
+        id_lte: ask.id_lte,
+        page_token: ask.page_token,
+        include_deactivated_users: ask.include_deactivated,
+        ..Default::default()
+    };
+    let page = caller.users().query_users(request).await.answered();
+    Page { ids: page.users.into_iter().map(|user| user.id).collect(), next_page_token: page.next_page_token }
+}
+
+fn input_of(seed: &Seed) -> pb::UserInput {
+    let input = seed.input.clone();
+    pb::UserInput {
+        id: input.id,
+        name: input.name,
+        role: input.role,
+        language: input.language,
+        custom: Some(struct_of(Value::Object(input.custom))),
+        invisible: input.invisible,
+        teams: input.teams,
+        ..Default::default()
+    }
+}
+
+fn key_of(sort: &Sort) -> pb::SortKey {
+    let direction = if sort.descending { pb::SortDirection::Desc } else { pb::SortDirection::Asc };
+    let kind = match sort.ty {
+        ValueType::Text => pb::SortType::String,
+        ValueType::Number => pb::SortType::Number,
+        ValueType::Bool => pb::SortType::Boolean,
+    };
+    pb::SortKey { field: sort.field.clone(), direction: direction.into(), r#type: kind.into() }
+}
+
+fn user_of(user: pb::User) -> User {
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let time =
+        |at: prost_types::Timestamp| Timestamp::from_parts(at.seconds, at.nanos.unsigned_abs()).unwrap();
+    User {
+        profile: Profile {
+            id: UserId::parse(user.id).unwrap(),
+            name: some(user.name),
+            image: some(user.image),
+            role: user.role,
+            custom: user.custom.map(object_of).unwrap_or_default(),
+            language: some(user.language),
+            invisible: user.invisible,
+            teams: user.teams,
+            teams_role: user.teams_role.into_iter().collect(),
+            privacy_settings: None,
+            push_notifications: None,
+        },
+        created_at: time(user.created_at.unwrap()),
+        updated_at: time(user.updated_at.unwrap()),
+        deactivated_at: user.deactivated_at.map(time),
+        deleted_at: user.deleted_at.map(time),
+        version: user.version,
+    }
+}
+
+fn object_of(object: prost_types::Struct) -> Object {
+    object.fields.into_iter().map(|(name, value)| (name, value_of(value))).collect()
+}
+
+fn value_of(value: prost_types::Value) -> Value {
+    use prost_types::value::Kind;
+    match value.kind.unwrap() {
+        Kind::NullValue(_) => Value::Null,
+        Kind::BoolValue(value) => Value::Bool(value),
+        Kind::NumberValue(value) => Value::Number(number(value).unwrap()),
+        Kind::StringValue(value) => Value::String(value),
+        Kind::ListValue(list) => list.values.into_iter().map(value_of).collect(),
+        Kind::StructValue(object) => Value::Object(object_of(object)),
+    }
+}
+
+each_backend! {
+    async fn every_answer_is_that_of_the_reference(server: TestServer) {
+        let (caller, runtime) = (Caller::clone(&server), tokio::runtime::Handle::current());
+        let run = move || run_cases(|case| runtime.block_on(check(&caller, case)));
+        if let Err(failed) = tokio::task::spawn_blocking(run).await {
+            std::panic::resume_unwind(failed.into_panic());
+        }
+    }
+}
