@@ -168,7 +168,7 @@ mod tests {
             asked_timeout(&headers)
         };
         assert_eq!(read("150m"), Some(Duration::from_millis(150)));
-        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        assert_eq!(read("99999999H"), Some(Duration::from_hours(99_999_999)));
         for bad in ["", "m", "-1S", "123456789S", "5", "5x", "1.5S", "5é"] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -69,14 +70,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         telemetry::serve_metrics(address)?;
     }
     // Before anything is told to be ready: a signal must not be lost.
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|err| StartError::Other(format!("cannot wait for signals: {err}")))?;
+    let listen =
+        |kind| signal(kind).map_err(|err| StartError::Other(format!("cannot wait for signals: {err}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let mut server = start(config).await?;
     super::greeting::print(server.address, server.default_key.as_ref());
 
     let failed = tokio::select! {
         _ = terminate.recv() => None,
-        _ = tokio::signal::ctrl_c() => None,
+        _ = interrupt.recv() => None,
         ended = &mut server.drain.server => Some(ended),
     };
     match failed {

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod content;
+mod foreign;
 mod harness;
 mod server;
 mod tasks;

@@ -3,7 +3,8 @@
 pub mod json;
 mod writer;
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,7 +59,9 @@ impl Sqlite {
             Sharing::Exclusive => Some(lock_beside(file)?),
             Sharing::Shared => None,
         };
-        // The writer first: it creates the file, which readers may not.
+        // Before SQLite would, which leaves it to everybody to read; what it puts beside has the same mode.
+        let private = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
+        private.map_err(|err| OpenError::Io(file.to_owned(), err))?;
         let writer = connect(file, 1, false).await?;
         let readers = connect(file, readers.max(1), true).await?;
         Ok(Arc::new(Self { readers, writer: Writer::start(writer), lock }))

@@ -1,0 +1,97 @@
+//! Clients that share no code with usher: Python's grpcio with stubs of its own, and `buf curl`, which knows
+//! the API by reflection only.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::harness::setting::{is_on, setting, tell};
+use crate::harness::{Backend, Process, each_backend};
+
+const LIMIT: Duration = Duration::from_secs(50);
+
+fn below_root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+async fn output(command: &mut Command) -> std::io::Result<Output> {
+    let output = command.kill_on_drop(true).output();
+    tokio::time::timeout(LIMIT, output).await.expect("a client ends by itself")
+}
+
+fn text(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{}\n{out}\n{err}", output.status)
+}
+
+/// Whether `command` can be run; if not, the tests of this client are skipped, in so many words.
+async fn present(command: &mut Command, what: &str) -> bool {
+    let found = output(command).await.is_ok_and(|output| output.status.success());
+    if !found {
+        assert!(!is_on("USHER_REQUIRE_FOREIGN"), "{what} is required");
+        tell(&format!("A test with a foreign client is skipped: {what} is missing."));
+    }
+    found
+}
+
+fn python() -> Command {
+    Command::new(setting("USHER_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned()))
+}
+
+/// Calls an RPC with `buf curl`; an error is told as JSON.
+async fn curl(server: &Process, rpc: &str, request: &Value) -> Result<Value, Value> {
+    let mut command = Command::new("buf");
+    command.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--emit-defaults"]);
+    command.args(["--header", &format!("authorization: Bearer {}", server.credentials().server_token())]);
+    command.args(["--data", &request.to_string(), &format!("http://{}/usher.v1.{rpc}", server.address())]);
+    let output = output(&mut command).await.unwrap();
+    let parse = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_else(|_| panic!("{}", text(&output)));
+    if output.status.success() { Ok(parse(&output.stdout)) } else { Err(parse(&output.stderr)) }
+}
+
+each_backend! {
+    async fn a_stock_python_client_can_use_every_rpc(backend: Backend) {
+        if !present(python().args(["-c", "import grpc_tools, grpc_health, grpc_reflection"]), "grpcio with its tools").await {
+            return;
+        }
+        let server = backend.launch().start().await;
+        let mut client = python();
+        client.arg(below_root("tests/python/client.py")).arg(server.address().to_string()).arg(below_root("proto"));
+        client.env("USHER_TOKEN", server.credentials().server_token()).env("PYTHONDONTWRITEBYTECODE", "1");
+        let output = output(&mut client).await.unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    }
+
+    async fn buf_curl_can_call_by_reflection_alone(backend: Backend) {
+        if !present(Command::new("buf").arg("--version"), "buf").await {
+            return;
+        }
+        let server = backend.launch().start().await;
+
+        let request = json!({"users": [{"id": "ada", "custom": {"n": 1}, "pushNotifications": {"disabled": true}}]});
+        let stored = curl(&server, "UserService/UpsertUsers", &request).await.unwrap();
+        assert_eq!(stored["users"][0]["version"], "1");
+        let task = curl(&server, "UserService/DeactivateUsers", &json!({"userIds": ["ada"]})).await.unwrap();
+        let task_id = task["task"]["taskId"].clone();
+        server.completed(&crate::harness::pb::Task { task_id: task_id.as_str().unwrap().to_owned(), ..Default::default() }).await;
+        let seen = curl(&server, "TaskService/WatchTask", &json!({"taskId": task_id})).await.unwrap();
+        assert_eq!(seen["task"]["state"], "TASK_STATE_COMPLETED", "one message, and the end");
+        let refused = curl(&server, "UserService/GetUsers", &json!({"userIds": ["a b"]})).await.unwrap_err();
+        assert_eq!(refused["code"], "invalid_argument");
+        assert_eq!(refused["details"][0]["type"], "google.rpc.ErrorInfo");
+    }
+}
+
+#[test]
+fn the_protos_pass_lint() {
+    crate::harness::block_on(async {
+        if present(Command::new("buf").arg("--version"), "buf").await {
+            let output =
+                output(Command::new("buf").arg("lint").current_dir(below_root("proto"))).await.unwrap();
+            assert!(output.status.success(), "{}", text(&output));
+        }
+    });
+}

@@ -1,0 +1,237 @@
+"""A client that shares no code with usher: stock grpcio, stubs generated from proto/, stock limits.
+
+Usage: client.py ADDRESS PROTO_DIRECTORY, with a server token in USHER_TOKEN. Calls every RPC of every
+service once at least, checks the answers, and ends with 0.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import pathlib
+import queue
+import sys
+import tempfile
+
+import grpc
+from google.protobuf import json_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_tools import protoc
+
+SERVICES = ["content", "task", "token", "user"]
+TIMEOUT = 20
+MISSING_TASK = "00000000-0000-7000-8000-000000000000"
+
+
+def generate(protos: pathlib.Path, out: pathlib.Path) -> None:
+    """Makes stubs as a user of the protos would."""
+    here = pathlib.Path(__file__).parent
+    well_known = pathlib.Path(protoc.__file__).parent / "_proto"
+    files = sorted(str(file.relative_to(protos)) for file in protos.glob("usher/v1/*.proto"))
+    include = [f"-I{protos}", f"-I{here}", f"-I{well_known}"]
+    outputs = [f"--python_out={out}", f"--grpc_python_out={out}"]
+    failed = protoc.main(["protoc", *include, *outputs, *files, "details.proto"])
+    assert failed == 0, "the protos compile"
+
+
+class Usher:
+    """Typed stubs that send the token, and remember what was called."""
+
+    def __init__(self, channel: grpc.Channel, token: str | None):
+        self.channel = channel
+        self.metadata = [("authorization", f"Bearer {token}")] if token else []
+        self.called: set[str] = set()
+
+    def call(self, service: str, rpc: str, request, timeout: float = TIMEOUT):
+        """Calls by name; `request` is a dict, a message, or an iterator of messages."""
+        pb2, stub = module(service, ""), getattr(module(service, "_grpc"), f"{service.title()}ServiceStub")
+        if isinstance(request, dict):
+            request = json_format.ParseDict(request, getattr(pb2, f"{rpc}Request")())
+        self.called.add(f"usher.v1.{service.title()}Service/{rpc}")
+        return getattr(stub(self.channel), rpc)(request, metadata=self.metadata, timeout=timeout)
+
+
+def module(service: str, suffix: str):
+    return importlib.import_module(f"usher.v1.{service}_service_pb2{suffix}")
+
+
+@contextlib.contextmanager
+def refused(code: grpc.StatusCode, reason: str, fields: list[str] | None = None):
+    """The call within fails like this, and says so in the standard details."""
+    from details_pb2 import BadRequest, ErrorInfo, Status
+
+    try:
+        yield
+    except grpc.RpcError as error:
+        assert error.code() == code, (error.code(), error.details())
+        trailers = dict(error.trailing_metadata())
+        status = Status.FromString(trailers["grpc-status-details-bin"])
+        assert status.code == code.value[0], "the code in the details is the code of the call"
+        info, bad = ErrorInfo(), BadRequest()
+        assert any(detail.Unpack(info) for detail in status.details)
+        any(detail.Unpack(bad) for detail in status.details)
+        assert (info.domain, info.reason) == ("usher", reason), info
+        if fields is not None:
+            assert [violation.field for violation in bad.field_violations] == fields, bad
+    else:
+        raise AssertionError(f"should be refused with {code} {reason}")
+
+
+def users(usher: Usher) -> None:
+    people = [{"id": f"py-{number}", "name": f"Name {number}", "custom": {"n": number}} for number in range(5)]
+    stored = usher.call("user", "UpsertUsers", {"users": people}).users
+    assert [user.id for user in stored] == [person["id"] for person in people]
+    assert stored[3].custom["n"] == 3.0 and stored[0].version == 1
+
+    got = usher.call("user", "GetUsers", {"userIds": ["py-4", "nobody", "py-0"]})
+    assert [user.id for user in got.users] == ["py-4", "py-0"] and list(got.missing_ids) == ["nobody"]
+
+    query = {"filter": {"custom.n": {"$gte": 1}}, "sort": [{"field": "id"}], "limit": 2, "withTotal": True}
+    seen, token = [], ""
+    while True:
+        page = usher.call("user", "QueryUsers", {**query, "pageToken": token})
+        assert page.total == 4
+        seen += [user.id for user in page.users]
+        token = page.next_page_token
+        if not token:
+            break
+    assert seen == ["py-1", "py-2", "py-3", "py-4"], seen
+
+    off = usher.call("user", "DeactivateUser", {"userId": "py-0", "reason": "a test"}).user
+    assert off.HasField("deactivated_at") and off.version == 2
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "USER_DEACTIVATED"):
+        usher.call("user", "DeactivateUser", {"userId": "py-0"})
+    on = usher.call("user", "ReactivateUser", {"userId": "py-0", "name": "New"}).user
+    assert not on.HasField("deactivated_at") and on.name == "New"
+
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", ["users[0].id", "users[1].name"]):
+        usher.call("user", "UpsertUsers", {"users": [{"id": "a b"}, {"id": "py-x", "name": "\0"}]})
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "FILTER_INVALID"):
+        usher.call("user", "QueryUsers", {"filter": {"id": {"$regex": "."}}})
+
+
+def large(usher: Usher) -> None:
+    """Answers fit a stock client, whose limit is 4 MiB."""
+    text = "x" * 4900
+    for start in range(0, 1000, 250):
+        people = [{"id": f"large-{number:04}", "custom": {"t": text}} for number in range(start, start + 250)]
+        usher.call("user", "UpsertUsers", {"users": people})
+    seen, token = 0, ""
+    while True:
+        page = usher.call("user", "QueryUsers", {"filter": {"id": {"$gt": "large"}}, "limit": 1000, "pageToken": token,
+                                                 "idGte": "large-", "idLt": "large."})
+        seen += len(page.users)
+        token = page.next_page_token
+        if not token:
+            break
+    assert seen == 1000, seen
+    # A stock client drops trailers beyond 8 KiB; refusals stay below.
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        usher.call("user", "UpsertUsers", {"users": [{"id": "no id " * 40 + str(number)} for number in range(500)]})
+
+
+def tasks(usher: Usher) -> None:
+    ids = [f"py-{number}" for number in range(5)] + ["nobody"]
+    task = usher.call("user", "DeactivateUsers", {"userIds": ids, "requestId": "python"}).task
+    again = usher.call("user", "DeactivateUsers", {"userIds": ids, "requestId": "python"}).task
+    assert again.task_id == task.task_id
+
+    states = [answer.task for answer in usher.call("task", "WatchTask", {"taskId": task.task_id})]
+    revisions = [state.revision for state in states]
+    assert revisions == sorted(set(revisions)), revisions
+    last = states[-1]
+    assert (last.state, last.users_done, last.users_failed) == (3, 6, 1), last
+    assert usher.call("task", "GetTask", {"taskId": task.task_id}).task == last
+    assert [listed.task_id for listed in usher.call("task", "ListTasks", {"limit": 5}).tasks] == [task.task_id]
+    failed = {"taskId": task.task_id, "outcomes": ["ITEM_OUTCOME_FAILED"]}
+    items = usher.call("task", "ListTaskItems", failed).items
+    assert [(item.index, item.user_id, item.reason) for item in items] == [(5, "nobody", "USER_NOT_FOUND")]
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "TASK_FINISHED"):
+        usher.call("task", "CancelTask", {"taskId": task.task_id})
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "TASK_NOT_FAILED"):
+        usher.call("task", "RetryTask", {"taskId": task.task_id})
+    with refused(grpc.StatusCode.NOT_FOUND, "TASK_NOT_FOUND"):
+        list(usher.call("task", "WatchTask", {"taskId": MISSING_TASK}))
+
+    back = usher.call("user", "ReactivateUsers", {"userIds": ids[:5]}).task
+    assert list(usher.call("task", "WatchTask", {"taskId": back.task_id}))[-1].task.rows_done == 5
+
+
+def tokens(usher: Usher, address: str) -> None:
+    minted = usher.call("token", "CreateUserToken", {"userId": "py-1", "validity": "60s", "claims": {"device": "phone"}})
+    verdict = usher.call("token", "VerifyToken", {"token": minted.token})
+    assert verdict.valid and verdict.user_id == "py-1" and verdict.claims["device"] == "phone", verdict
+    assert verdict.expires_at == minted.expires_at
+    junk = usher.call("token", "VerifyToken", {"token": "junk"})
+    assert (junk.valid, junk.reason) == (False, "TOKEN_INVALID")
+
+    with grpc.insecure_channel(address) as channel:
+        with refused(grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_MISSING"):
+            Usher(channel, None).call("user", "GetUsers", {"userIds": ["py-1"]})
+        with refused(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
+            Usher(channel, minted.token).call("user", "GetUsers", {"userIds": ["py-1"]})
+
+
+def content(usher: Usher) -> None:
+    pb2 = module("content", "")
+    steps: queue.Queue = queue.Queue()
+
+    def item(offset: int, user: dict):
+        data = json.dumps({"type": "user", "item": user}).encode()
+        steps.put(pb2.ImportContentRequest(item=pb2.ImportItem(offset=offset, json=data)))
+
+    start = pb2.ImportStart(import_id="python", mode=pb2.IMPORT_MODE_UPSERT)
+    steps.put(pb2.ImportContentRequest(start=start))
+    answers = usher.call("content", "ImportContent", iter(steps.get, None))
+    assert not next(answers).HasField("committed_offset"), "nothing is committed yet"
+    item(0, {"id": "imported", "color": "green"})
+    item(1, {"id": "not an id"})
+    # The caller waits for what it sent before it sends more: nothing is held back for want of more.
+    accepted, refusals, committed = 0, [], -1
+    while committed < 1:
+        answer = next(answers)
+        accepted, committed = accepted + answer.accepted, answer.committed_offset
+        refusals += answer.refused
+    steps.put(None)
+    assert not list(answers) and accepted == 1
+    assert [(refusal.offset, refusal.reason, refusal.field) for refusal in refusals] == [(1, "INVALID_FIELD", "id")]
+
+
+def around(channel: grpc.Channel) -> None:
+    health = health_pb2_grpc.HealthStub(channel)
+    for service in ["", *(f"usher.v1.{name.title()}Service" for name in SERVICES)]:
+        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING, service
+    watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    watch.cancel()
+    # The stock reflection client speaks v1alpha.
+    names = ProtoReflectionDescriptorDatabase(channel).get_services()
+    assert {f"usher.v1.{name.title()}Service" for name in SERVICES} <= set(names), names
+
+
+def every_rpc() -> set[str]:
+    services = [module(name, "").DESCRIPTOR.services_by_name[f"{name.title()}Service"] for name in SERVICES]
+    return {f"{service.full_name}/{method.name}" for service in services for method in service.methods}
+
+
+def main() -> None:
+    address, protos = sys.argv[1], pathlib.Path(sys.argv[2])
+    with tempfile.TemporaryDirectory() as out, grpc.insecure_channel(address) as channel:
+        generate(protos, pathlib.Path(out))
+        sys.path.insert(0, out)
+        usher = Usher(channel, os.environ["USHER_TOKEN"])
+        around(channel)
+        users(usher)
+        tasks(usher)
+        tokens(usher, address)
+        content(usher)
+        large(usher)
+        left = every_rpc() - usher.called
+        assert not left, f"never called: {sorted(left)}"
+        print(f"{len(usher.called)} RPCs called")
+
+
+if __name__ == "__main__":
+    main()
