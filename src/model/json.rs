@@ -65,9 +65,14 @@ fn value(found: Value, path: &str, depth: usize, bad: &mut Violations) -> Value 
     }
 }
 
+/// Whether a number is an integer that loses digits as a double.
+pub fn is_unsafe(number: &Number) -> bool {
+    let whole = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
+    whole.is_some_and(|whole| whole > MAX_SAFE_INTEGER)
+}
+
 fn checked_number(found: &Number, path: &str, bad: &mut Violations) -> Value {
-    let whole = found.as_i64().map(i64::unsigned_abs).or_else(|| found.as_u64());
-    if whole.is_some_and(|whole| whole > MAX_SAFE_INTEGER) {
+    if is_unsafe(found) {
         bad.add(path, "must not be an integer beyond 2^53, which would lose digits; send it as a string");
     }
     found.as_f64().and_then(number).map_or(Value::Null, Value::Number)

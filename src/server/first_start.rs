@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::open::{Opened, StartError, make_data_dir, write_secret};
+use super::open::{Opened, StartError, make_data_dir, sync_dir, write_secret};
 use crate::domain::apps::create::{NewKey, create_app};
 use crate::domain::apps::keys::seal_context;
 use crate::model::clock::{Clock, SystemClock};
@@ -76,5 +76,6 @@ fn recover(data_dir: &Path, secret_file: &Path, secret: Option<&[u8]>) -> Result
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
-    fs::rename(from, to).map_err(|err| StartError::File("rename", from.to_owned(), err))
+    fs::rename(from, to).map_err(|err| StartError::File("rename", from.to_owned(), err))?;
+    sync_dir(to)
 }

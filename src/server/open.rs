@@ -50,10 +50,10 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
     let (store, master) = if let Some(file) = url.strip_prefix("sqlite:") {
         make_data_dir(&config.data_dir)?;
         let file = PathBuf::from(file.trim_start_matches("//"));
-        let master = master_key(config, true)?;
         let readers = (config.database_connections / 4).max(2);
+        // Locked first: a second server must not get as far as the key.
         let sqlite: Arc<dyn Backend> = Sqlite::open(&file, readers, sharing).await?;
-        (Store::new(sqlite), master)
+        (Store::new(sqlite), master_key(config, true)?)
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let master = master_key(config, false)?;
         let listen_url = config.database_listen_url.as_ref().map(Secret::expose);
@@ -94,7 +94,7 @@ fn master_key(config: &Config, make: bool) -> Result<Vec<u8>, StartError> {
         }
     };
     if make && !file.exists() {
-        write_secret(file, &new_master_key())?;
+        make_secret(file, &new_master_key())?;
     }
     parse(&read_secret(file)?)
 }
@@ -107,6 +107,27 @@ pub(super) fn write_secret(file: &Path, text: &str) -> Result<(), StartError> {
         open.sync_all()
     };
     write().map_err(|err| StartError::File("write", file.to_owned(), err))
+}
+
+/// Writes a secret that is not there yet, whole or not at all; of several who try, one succeeds.
+fn make_secret(file: &Path, text: &str) -> Result<(), StartError> {
+    let draft = file.with_extension(format!("key.{}", std::process::id()));
+    write_secret(&draft, text)?;
+    // A link, unlike a rename, never replaces what another one made.
+    let linked = match fs::hard_link(&draft, file) {
+        Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    };
+    fs::remove_file(&draft).ok();
+    linked.map_err(|err| StartError::File("make", file.to_owned(), err))?;
+    sync_dir(file)
+}
+
+/// Makes sure that the name of `file` is there after a power cut.
+pub(super) fn sync_dir(file: &Path) -> Result<(), StartError> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|err| StartError::File("write", dir.to_owned(), err))
 }
 
 /// Refuses to start under a master key that does not open what another one sealed.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
+use crate::model::json;
 use crate::model::reason::Reason;
 
 /// The longest token looked at, in bytes.
@@ -61,9 +62,14 @@ pub(super) fn kid_of(token: &str) -> Result<Option<String>, Reason> {
         header.get("typ").is_none_or(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")));
     match (known && jwt, header.get("kid")) {
         (true, None) => Ok(None),
-        (true, Some(Value::String(kid))) => Ok(Some(kid.clone())),
+        (true, Some(Value::String(kid))) if is_kid(kid) => Ok(Some(kid.clone())),
         _ => Err(Reason::TokenInvalid),
     }
+}
+
+/// What cannot be a key's name is not looked for.
+fn is_kid(kid: &str) -> bool {
+    (1..=64).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The claims of a token signed with `secret`. Everything that is wrong up to here is one answer.
@@ -132,7 +138,7 @@ impl Claims {
             others: Map::new(),
         };
         claims.retain(|name, _| !REGISTERED.contains(&name.as_str()) && !name.starts_with("usher_"));
-        Some(Self { others: claims, ..parsed })
+        Some(Self { others: presentable(claims), ..parsed })
     }
 
     /// Judges the dates at `now`.
@@ -144,6 +150,26 @@ impl Claims {
         let too_early = self.not_before.is_some_and(|not_before| not_before > now)
             || self.issued_at.is_some_and(|issued_at| issued_at > now + IAT_LEEWAY);
         if too_early { Err(Reason::TokenNotYetValid) } else { Ok(()) }
+    }
+}
+
+/// Claims as an answer can hold them: what is nested too deep for clients is left out, and integers that
+/// would lose digits become text.
+fn presentable(claims: Map<String, Value>) -> Map<String, Value> {
+    let shown = claims.into_iter().map(|(name, value)| (name, shown(value, json::MAX_DEPTH - 1)));
+    shown.filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn shown(value: Value, levels: usize) -> Option<Value> {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => None,
+        Value::Array(members) => members.into_iter().map(|member| shown(member, levels - 1)).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, member)| Some((name, shown(member, levels - 1)?)));
+            members.collect::<Option<Map<_, _>>>().map(Value::Object)
+        }
+        Value::Number(number) if json::is_unsafe(&number) => Some(Value::String(number.to_string())),
+        other => Some(other),
     }
 }
 
