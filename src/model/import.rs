@@ -12,6 +12,9 @@ use super::violation::{Rule, Violation, Violations};
 /// The longest item, in bytes.
 pub const MAX_ITEM_BYTES: usize = 256 * 1024;
 
+/// Users that one user can have blocked.
+pub const MAX_BLOCKED: usize = 1_000;
+
 /// Kinds of the format that usher does not hold yet; anything else is not of the format.
 const OTHER_KINDS: [&str; 16] = [
     "device",
@@ -262,6 +265,9 @@ fn blocked(item: &mut Object, bad: &mut Violations) -> Option<Vec<UserId>> {
     }
     blocked.sort_unstable();
     blocked.dedup();
+    if blocked.len() > MAX_BLOCKED {
+        bad.add_too_large("blocked_user_ids", format!("must be at most {MAX_BLOCKED} users"));
+    }
     Some(blocked)
 }
 

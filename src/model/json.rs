@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::violation::Violations;
+use super::violation::{MAX_FIELD, Violations};
 
 /// How deep objects and arrays may nest, the outermost object counted.
 pub const MAX_DEPTH: usize = 16;
@@ -24,43 +24,75 @@ pub fn number(number: f64) -> Option<Number> {
     if safe { Some(Number::from(number as i64)) } else { Number::from_f64(number) }
 }
 
-/// Checks free data and brings its numbers into their one form; violations are noted below `path`.
-pub fn normalise(object: Object, path: &str, bad: &mut Violations) -> Object {
-    match value(Value::Object(object), path, 1, bad) {
+/// Where in free data something stands. Written out only where there is something to tell: the work on
+/// hostile data must not grow with the length of its paths.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// The field that holds the data.
+    Field(&'a str),
+    /// A member of an object; straight below an empty field, its name alone.
+    Member(&'a Place<'a>, &'a str),
+    /// A member of an array.
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// The path, cut to what is told of one.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Field(name) => (*name).to_owned(),
+            Self::Member(parent, name) => {
+                let parent = parent.path();
+                let dot = if parent.is_empty() { "" } else { "." };
+                let name: String = name.chars().take(MAX_FIELD).collect();
+                cut(format!("{parent}{dot}{name}"))
+            }
+            Self::Index(parent, at) => cut(format!("{}[{at}]", parent.path())),
+        }
+    }
+}
+
+fn cut(path: String) -> String {
+    if path.len() <= MAX_FIELD { path } else { path.chars().take(MAX_FIELD).collect() }
+}
+
+/// Checks free data and brings its numbers into their one form; violations are noted below `field`.
+pub fn normalise(object: Object, field: &str, bad: &mut Violations) -> Object {
+    match value(Value::Object(object), Place::Field(field), 1, bad) {
         Value::Object(object) => object,
         _ => Object::new(),
     }
 }
 
-fn value(found: Value, path: &str, depth: usize, bad: &mut Violations) -> Value {
+fn value(found: Value, place: Place<'_>, depth: usize, bad: &mut Violations) -> Value {
     match found {
         Value::Object(_) | Value::Array(_) if depth > MAX_DEPTH => {
-            bad.add(path, format!("must not nest deeper than {MAX_DEPTH} levels"));
+            bad.add(place.path(), format!("must not nest deeper than {MAX_DEPTH} levels"));
             Value::Null
         }
         Value::Object(members) => members
             .into_iter()
             .map(|(key, member)| {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let place = Place::Member(&place, &key);
                 if key.contains('\0') {
-                    bad.add(path.as_str(), "must not have a NUL character in its name");
+                    bad.add(place.path(), "must not have a NUL character in its name");
                 }
-                let member = value(member, &path, depth + 1, bad);
+                let member = value(member, place, depth + 1, bad);
                 (key, member)
             })
             .collect(),
         Value::Array(members) => members
             .into_iter()
             .enumerate()
-            .map(|(at, member)| value(member, &format!("{path}[{at}]"), depth + 1, bad))
+            .map(|(at, member)| value(member, Place::Index(&place, at), depth + 1, bad))
             .collect(),
         Value::String(text) => {
             if text.contains('\0') {
-                bad.add(path, "must not contain a NUL character");
+                bad.add(place.path(), "must not contain a NUL character");
             }
             Value::String(text)
         }
-        Value::Number(found) => checked_number(&found, path, bad),
+        Value::Number(found) => checked_number(&found, place, bad),
         other => other,
     }
 }
@@ -71,9 +103,12 @@ pub fn is_unsafe(number: &Number) -> bool {
     whole.is_some_and(|whole| whole > MAX_SAFE_INTEGER)
 }
 
-fn checked_number(found: &Number, path: &str, bad: &mut Violations) -> Value {
+fn checked_number(found: &Number, place: Place<'_>, bad: &mut Violations) -> Value {
     if is_unsafe(found) {
-        bad.add(path, "must not be an integer beyond 2^53, which would lose digits; send it as a string");
+        bad.add(
+            place.path(),
+            "must not be an integer beyond 2^53, which would lose digits; send it as a string",
+        );
     }
     found.as_f64().and_then(number).map_or(Value::Null, Value::Number)
 }

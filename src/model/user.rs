@@ -130,16 +130,17 @@ impl UserInput {
     pub fn check(self, bad: &mut Violations) -> Option<Profile> {
         let mut found = Violations::new();
         let bytes = serde_json::to_vec(&self).map_or(usize::MAX, |json| json.len());
-        if bytes > MAX_BYTES {
+        let custom = if bytes > MAX_BYTES {
             found.add_too_large("", format!("must be at most {MAX_BYTES} bytes as JSON, is {bytes}"));
-        }
-
+            Object::new()
+        } else {
+            json::normalise(self.custom, "custom", &mut found)
+        };
         let id = found.take("id", UserId::parse(self.id));
         let name = checked_name(self.name, &mut found);
         let image = checked_text("image", self.image, 2_048, &mut found);
         let role = checked_text("role", self.role, 64, &mut found);
         let language = checked_text("language", self.language, 64, &mut found);
-        let custom = json::normalise(self.custom, "custom", &mut found);
         let teams = checked_teams(self.teams, &mut found);
         check_teams_role(&self.teams_role, &mut found);
 

@@ -1,7 +1,9 @@
 //! What is wrong with a request, field by field. Collected, so that a caller hears of everything at once.
 
 /// Characters of a path that are told.
-const MAX_FIELD: usize = 200;
+pub const MAX_FIELD: usize = 200;
+/// Violations that are kept; further ones are as if they were not there.
+const MAX_KEPT: usize = 10_000;
 
 /// What kind of rule was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +78,9 @@ impl Violations {
     }
 
     fn push(&mut self, rule: Rule, field: impl Into<String>, description: impl Into<String>) {
+        if self.found.len() >= MAX_KEPT {
+            return;
+        }
         let field = printable(&field.into());
         self.found.push(Violation { field, description: description.into(), rule });
     }

@@ -4,37 +4,41 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as PbValue};
 use serde_json::{Map, Value};
 
-use crate::model::json;
+use crate::model::json::{self, Place};
 use crate::model::violation::Violations;
 
-/// The JSON object of `message`. Whole numbers become integers; NaN and infinities are noted below `path`.
-pub(super) fn object(message: Struct, path: &str, bad: &mut Violations) -> Map<String, Value> {
+/// The JSON object of `message`. Whole numbers become integers; NaN and infinities are noted below `field`.
+pub(super) fn object(message: Struct, field: &str, bad: &mut Violations) -> Map<String, Value> {
+    members(message, Place::Field(field), bad)
+}
+
+fn members(message: Struct, place: Place<'_>, bad: &mut Violations) -> Map<String, Value> {
     message
         .fields
         .into_iter()
         .map(|(name, member)| {
-            let member = value(member, &format!("{path}.{name}"), bad);
+            let member = value(member, Place::Member(&place, &name), bad);
             (name, member)
         })
         .collect()
 }
 
-fn value(message: PbValue, path: &str, bad: &mut Violations) -> Value {
+fn value(message: PbValue, place: Place<'_>, bad: &mut Violations) -> Value {
     match message.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(flag)) => Value::Bool(flag),
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::NumberValue(number)) => json::number(number).map_or_else(
             || {
-                bad.add(path, "must be a finite number");
+                bad.add(place.path(), "must be a finite number");
                 Value::Null
             },
             Value::Number,
         ),
-        Some(Kind::StructValue(members)) => Value::Object(object(members, path, bad)),
+        Some(Kind::StructValue(inner)) => Value::Object(members(inner, place, bad)),
         Some(Kind::ListValue(list)) => {
-            let members = list.values.into_iter().enumerate();
-            members.map(|(at, member)| value(member, &format!("{path}[{at}]"), bad)).collect()
+            let listed = list.values.into_iter().enumerate();
+            listed.map(|(at, member)| value(member, Place::Index(&place, at), bad)).collect()
         }
     }
 }

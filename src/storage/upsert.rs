@@ -86,15 +86,17 @@ pub async fn replace_blocks(
         .filter(user_block::Column::UserId.eq(user.as_str()))
         .exec(&**tx)
         .await?;
-    let rows = blocked.iter().map(|blocked| {
-        user_block::ActiveModel::from(user_block::Model {
-            app_id: app.0,
-            user_id: user.as_str().to_owned(),
-            blocked_user_id: blocked.as_str().to_owned(),
-            created_at: now.micros(),
-        })
-    });
-    user_block::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    for chunk in blocked.chunks(CHUNK) {
+        let rows = chunk.iter().map(|blocked| {
+            user_block::ActiveModel::from(user_block::Model {
+                app_id: app.0,
+                user_id: user.as_str().to_owned(),
+                blocked_user_id: blocked.as_str().to_owned(),
+                created_at: now.micros(),
+            })
+        });
+        user_block::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    }
     Ok(())
 }
 

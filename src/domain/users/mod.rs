@@ -15,3 +15,10 @@ pub struct UserView {
     pub user: User,
     pub blocked_user_ids: Vec<String>,
 }
+
+impl UserView {
+    /// A user without its blocks.
+    pub const fn basic(user: User) -> Self {
+        Self { user, blocked_user_ids: Vec::new() }
+    }
+}

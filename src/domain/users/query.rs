@@ -5,7 +5,11 @@ use super::upsert::with_blocks;
 use crate::domain::{Call, Domain, Error};
 use crate::model::query::{Cursor, UserQuery, cursor_of};
 use crate::model::user::User;
-use crate::storage::query;
+use crate::storage::{Db, query};
+
+/// Users whose blocks are read at a time, and the bytes of blocks after which a page ends.
+const BLOCKS_AT_ONCE: usize = 50;
+const BLOCK_BYTES: usize = 4 * 1024 * 1024;
 
 /// A page of users.
 #[derive(Debug)]
@@ -35,12 +39,28 @@ impl Domain {
         let more = users.len() > limit;
         users.truncate(limit);
         let total = if with_total { Some(query::count_users(&db, call.app(), query).await?) } else { None };
-        let users = if full {
-            with_blocks(&db, call.app(), users).await?
-        } else {
-            users.into_iter().map(|user| UserView { user, blocked_user_ids: Vec::new() }).collect()
-        };
-        Ok(FoundUsers { users, more, total })
+        if !full {
+            let users = users.into_iter().map(UserView::basic).collect();
+            return Ok(FoundUsers { users, more, total });
+        }
+        let asked = users.len();
+        let users = self.with_some_blocks(call, &db, users).await?;
+        Ok(FoundUsers { more: more || users.len() < asked, users, total })
+    }
+
+    /// `users` with their blocks, from the first one on, for as many as an answer can hold at the most.
+    async fn with_some_blocks(&self, call: &Call, db: &Db, users: Vec<User>) -> Result<Vec<UserView>, Error> {
+        let (mut views, mut bytes) = (Vec::with_capacity(users.len()), 0);
+        for some in users.chunks(BLOCKS_AT_ONCE) {
+            for view in with_blocks(db, call.app(), some.to_vec()).await? {
+                bytes += view.blocked_user_ids.iter().map(String::len).sum::<usize>();
+                views.push(view);
+            }
+            if bytes > BLOCK_BYTES {
+                break;
+            }
+        }
+        Ok(views)
     }
 
     /// The token that leads on after `last`.

@@ -54,7 +54,8 @@ async fn upsert_all(
         .map(|user| replaced(user.profile.clone(), stored.get(user.profile.id.as_str()), now))
         .collect();
     upsert::upsert_users(tx, app, &written).await?;
-    Ok(with_blocks(tx, app, written.into_iter().map(|stored| stored.user).collect()).await?)
+    // Without blocks: what the answer weighs must be known before the commit.
+    Ok(written.into_iter().map(|stored| UserView::basic(stored.user)).collect())
 }
 
 /// What is against writing the user at `at`.

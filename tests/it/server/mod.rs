@@ -4,6 +4,7 @@ mod apps;
 mod auth;
 mod drain;
 mod health;
+mod hostile;
 mod limits;
 mod reflection;
 mod start;
