@@ -1,7 +1,7 @@
 //! Telling other replicas that a task has changed, and hearing it from them.
 //!
-//! Losing a notification costs time, never truth: watchers are also refreshed by a slow poll, and the
-//! queue is polled.
+//! Losing a notification costs time, never truth: watchers are also refreshed by a slow poll, and the queue
+//! is polled. So it is in a single process: a call that was cancelled during its commit announces nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,7 +76,10 @@ async fn tell(store: &Store, news: News) -> Result<(), crate::storage::StoreErro
 }
 
 /// Passes what other replicas tell on to workers and watchers here, until stopped.
-pub(super) async fn listen(engine: Engine, mut signals: mpsc::Receiver<Signal>, stop: CancellationToken) {
+pub(super) async fn listen(engine: Engine, signals: Option<mpsc::Receiver<Signal>>, stop: CancellationToken) {
+    // Where there are no other replicas, nothing is ever told.
+    let (_silent, nothing) = mpsc::channel(1);
+    let mut signals = signals.unwrap_or(nothing);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

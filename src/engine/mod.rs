@@ -52,7 +52,8 @@ pub struct Engine {
     hub: Arc<Hub>,
     /// Rung when there may be something to claim.
     wake: Arc<Notify>,
-    announcer: announce::Announcer,
+    /// Where there can be other replicas.
+    announcer: Option<announce::Announcer>,
 }
 
 /// What runs in the background; ends at batch boundaries once the token is cancelled.
@@ -67,7 +68,7 @@ pub struct Background {
 impl Engine {
     /// An engine over `store`; nothing runs until [`Self::start`].
     pub fn new(store: Store, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        let announcer = announce::Announcer::default();
+        let announcer = (!store.backend().is_exclusive()).then(announce::Announcer::default);
         Self {
             store,
             clock,
@@ -87,10 +88,9 @@ impl Engine {
                 .await?;
         }
         let signals = self.store.backend().listen().await?;
-        if let Some(signals) = signals {
-            let (engine, stop) = (self.clone(), background.stop.clone());
-            background.running.spawn(announce::listen(engine, signals, stop.clone()));
-            background.running.spawn(self.announcer.clone().run(self.store.clone(), stop));
+        background.running.spawn(announce::listen(self.clone(), signals, background.stop.clone()));
+        if let Some(announcer) = &self.announcer {
+            background.running.spawn(announcer.clone().run(self.store.clone(), background.stop.clone()));
         }
         background.running.spawn(sweep::run(self.clone(), background.stop.clone()));
         if self.settings.workers > 0 {
@@ -101,7 +101,9 @@ impl Engine {
 
     /// Tells watchers, here and on other replicas, of a task as it was just committed.
     pub fn announce(&self, task: &Task) {
-        self.announcer.changed(task);
+        if let Some(announcer) = &self.announcer {
+            announcer.changed(task);
+        }
         self.hub.publish(task.clone());
         if task.state == TaskState::Pending {
             self.wake.notify_one();

@@ -18,6 +18,9 @@ use crate::storage::Store;
 /// Time for the last frames to leave, once nothing is under way.
 const FLUSH: Duration = Duration::from_millis(200);
 
+/// Time for the database to let go.
+const CLOSE: Duration = Duration::from_secs(1);
+
 /// What has to come to an end.
 pub(super) struct Drain {
     pub(super) health: HealthReporter,
@@ -57,6 +60,9 @@ impl Drain {
         if tokio::time::timeout(FLUSH, &mut self.server).await.is_err() {
             self.server.abort();
         }
-        self.store.close().await;
+        // A database that does not answer is left as it is: what was committed is safe.
+        if tokio::time::timeout(CLOSE, self.store.close()).await.is_err() {
+            tracing::warn!("the database did not let go of its connections in time");
+        }
     }
 }

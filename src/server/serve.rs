@@ -36,6 +36,8 @@ use crate::storage::backend::sqlite::Sharing;
 /// Dead peers are noticed: asked so often, given so long.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of request headers taken.
 const MAX_HEADERS: u32 = 16 * 1024;
 /// Bytes a peer may send ahead: per stream, and in all its streams.
@@ -187,7 +189,12 @@ fn serve(
     accepting: CancellationToken,
 ) -> tokio::task::JoinHandle<Result<(), tonic::transport::Error>> {
     let within = config.handshake_timeout;
-    let incoming = TcpListenerStream::new(listener).map(move |accepted| {
+    let incoming = TcpListenerStream::new(listener).then(move |accepted| async move {
+        if let Err(err) = &accepted {
+            // Out of file descriptors, most likely: asking again at once would only burn a core.
+            tracing::warn!(error = %err, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
         accepted.map(|stream| {
             // Small frames leave at once; failing to say so costs time only.
             stream.set_nodelay(true).ok();
