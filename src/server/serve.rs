@@ -173,6 +173,8 @@ fn with_reflection(routes: Routes, config: &Config, address: SocketAddr) -> Resu
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that generic clients can show the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let fail = |err: tonic_reflection::server::Error| StartError::Other(format!("reflection: {err}"));
     Ok(routes

@@ -101,11 +101,13 @@ pub async fn claim(tx: &Tx, owner_lease: Duration, now: Timestamp) -> Result<Opt
     let mut task = Task::try_from(task::Model::from_query_result(&row, "")?)?;
 
     // A task that merely changes hands looks the same to callers.
-    task.revision += i64::from(task.state == TaskState::Pending);
-    task.state = TaskState::Running;
+    if task.state == TaskState::Pending {
+        task.state = TaskState::Running;
+        task.started_at = task.started_at.or(Some(now));
+        task.updated_at = now.max(task.updated_at);
+        task.revision += 1;
+    }
     task.lease_epoch += 1;
-    task.started_at = task.started_at.or(Some(now));
-    task.updated_at = now.max(task.updated_at);
     let lease_epoch = task.lease_epoch;
     store(tx, &task, |update| {
         update.value(Column::LeaseEpoch, lease_epoch);

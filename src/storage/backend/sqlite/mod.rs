@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, SelectStatement};
@@ -20,6 +21,9 @@ use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
 
 use crate::storage::{Db, StoreError, Urgency, Work, migration};
+
+/// How long a start waits for the server before it to be gone.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open SQLite database.
 pub struct Sqlite {
@@ -56,7 +60,7 @@ impl Sqlite {
     /// Opens, or creates, the database in `file`.
     pub async fn open(file: &Path, readers: u32, sharing: Sharing) -> Result<Arc<Self>, OpenError> {
         let lock = match sharing {
-            Sharing::Exclusive => Some(lock_beside(file)?),
+            Sharing::Exclusive => Some(lock_beside(file).await?),
             Sharing::Shared => None,
         };
         // Before SQLite would, which leaves it to everybody to read; what it puts beside has the same mode.
@@ -68,13 +72,20 @@ impl Sqlite {
     }
 }
 
-fn lock_beside(file: &Path) -> Result<File, OpenError> {
+/// Takes the lock beside the database. A server that was killed just now may still be letting go of it.
+async fn lock_beside(file: &Path) -> Result<File, OpenError> {
     let path = file.with_extension("lock");
     let lock = File::create(&path).map_err(|err| OpenError::Io(path.clone(), err))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(file.to_owned())),
-        Err(TryLockError::Error(err)) => Err(OpenError::Io(path, err)),
+    let patience = Deadline::after(LOCK_PATIENCE);
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if patience.left().is_zero() => {
+                return Err(OpenError::InUse(file.to_owned()));
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PATIENCE / 40).await,
+            Err(TryLockError::Error(err)) => return Err(OpenError::Io(path, err)),
+        }
     }
 }
 
@@ -86,7 +97,7 @@ async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<Datab
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .acquire_timeout(std::time::Duration::from_secs(2))
+        .acquire_timeout(Duration::from_secs(2))
         .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |_| {
@@ -98,7 +109,7 @@ async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<Datab
                 // What a caller was told must survive a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(std::time::Duration::from_secs(5))
+                .busy_timeout(Duration::from_secs(5))
                 // Erased means overwritten.
                 .pragma("secure_delete", "ON")
                 .pragma("cache_size", "-8192")
