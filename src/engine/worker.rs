@@ -18,6 +18,8 @@ use crate::storage::{StoreError, Tx, Urgency};
 
 /// The net beneath wake-ups that were lost.
 const POLL: Duration = Duration::from_secs(1);
+/// A database that has not answered by then is asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A task lets others go first after so long, where others wait.
 const SLICE: Duration = Duration::from_secs(1);
 /// How long a task rests that waits for earlier ones.
@@ -53,7 +55,8 @@ async fn next(engine: &Engine) -> Task {
         let woken = engine.wake.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        let wait = match claim(engine).await {
+        let claimed = tokio::time::timeout(PATIENCE, claim(engine)).await;
+        let wait = match claimed.unwrap_or(Err(StoreError::Timeout)) {
             Ok(Ok(task)) => {
                 fail::fail_point!("task_claimed", |_| std::process::abort());
                 engine.announce(&task);

@@ -1,10 +1,11 @@
 //! What every call passes through before its handler: drain, load, deadline, caller, right; and after it:
 //! panics, tonic's own errors, log and metrics.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use tower::{Layer, Service};
 use super::{auth, status};
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Deadline;
+use crate::model::id::AppId;
 use crate::storage::StoreError;
 
 /// What the gate needs to know.
@@ -29,17 +31,64 @@ pub struct Gate {
     pub domain: Domain,
     /// The longest a call may take.
     pub timeout: Duration,
-    /// Calls at a time.
-    pub slots: Arc<Semaphore>,
+    /// Calls at a time, and of one app.
+    pub slots: Arc<Slots>,
     /// Cancelled when streams are to end.
     pub stop: CancellationToken,
     /// Calls under way, for the drain to wait for.
     pub under_way: TaskTracker,
 }
 
-/// Handed to streaming handlers: cancelled when their streams are to end.
+/// Calls that are worked on at a time. One app may take half of them, so that it cannot shut out the others.
+pub struct Slots {
+    all: Semaphore,
+    of_app: usize,
+    apps: Mutex<HashMap<AppId, Arc<Semaphore>>>,
+}
+
+impl Slots {
+    /// `max` calls in all.
+    pub fn new(max: usize) -> Self {
+        Self { all: Semaphore::new(max), of_app: max.div_ceil(2), apps: Mutex::default() }
+    }
+
+    /// Those of `app`. Only apps that exist get here, so this does not grow with what callers send.
+    fn of(&self, app: AppId) -> Arc<Semaphore> {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(apps.entry(app).or_insert_with(|| Arc::new(Semaphore::new(self.of_app))))
+    }
+}
+
+/// Handed to streaming handlers: when their streams are to end.
 #[derive(Clone)]
-pub(super) struct Stop(pub(super) CancellationToken);
+pub(super) struct StreamEnd {
+    /// Cancelled on drain.
+    stop: CancellationToken,
+    /// The caller's own.
+    deadline: Option<Deadline>,
+}
+
+impl StreamEnd {
+    /// Takes it out of a request.
+    pub(super) fn of<M>(request: &mut tonic::Request<M>) -> Self {
+        let none = Self { stop: CancellationToken::new(), deadline: None };
+        request.extensions_mut().remove().unwrap_or(none)
+    }
+
+    /// Waits for it, and tells why.
+    pub(super) async fn reached(&self) -> Status {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.instant().into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => status::draining(),
+            () = deadline => status::of(Error::DeadlineExceeded),
+        }
+    }
+}
 
 impl<S> Layer<S> for Gate {
     type Service = Gated<S>;
@@ -77,7 +126,11 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let gate = self.gate.clone();
         if auth::is_public(request.uri().path()) {
-            return Box::pin(inner.call(request));
+            return Box::pin(async move {
+                // A peer that never ends its request is not waited for; streams have answered by then.
+                let answered = tokio::time::timeout(gate.timeout, inner.call(request)).await;
+                answered.unwrap_or_else(|_| Ok(status::of(Error::DeadlineExceeded).into_http()))
+            });
         }
         Box::pin(async move {
             let under_way = gate.under_way.token();
@@ -101,15 +154,18 @@ where
     if gate.stop.is_cancelled() {
         return Err(Error::Draining);
     }
-    let _slot = gate.slots.try_acquire().map_err(|_| Error::Overloaded)?;
-    let allowed = asked_timeout(request.headers()).map_or(gate.timeout, |asked| asked.min(gate.timeout));
-    let deadline = Deadline::after(allowed);
+    let _slot = gate.slots.all.try_acquire().map_err(|_| Error::Overloaded)?;
+    let asked = asked_timeout(request.headers());
+    let deadline = Deadline::after(asked.map_or(gate.timeout, |asked| asked.min(gate.timeout)));
 
     let serve = async {
         let caller = gate.domain.authenticate(&auth::credentials(request.headers()), deadline).await?;
         auth::check(&caller, rpc, right)?;
+        let slots = gate.slots.of(caller.app);
+        let _slot = slots.try_acquire().map_err(|_| Error::Overloaded)?;
+        let end = StreamEnd { stop: gate.stop.clone(), deadline: asked.map(Deadline::after) };
         request.extensions_mut().insert(Call { caller, deadline });
-        request.extensions_mut().insert(Stop(gate.stop.clone()));
+        request.extensions_mut().insert(end);
         Ok(inner.call(request).await.unwrap_or_else(|never| match never {}))
     };
     let served = tokio::time::timeout_at(deadline.instant().into(), AssertUnwindSafe(serve).catch_unwind());

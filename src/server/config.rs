@@ -96,7 +96,8 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_streams: u32,
 
-    /// Calls worked on at a time; more are refused with OVERLOADED. Open streams do not count.
+    /// Calls worked on at a time, half of them of one app; more are refused with OVERLOADED. Open streams do
+    /// not count.
     #[arg(long, env = "USHER_MAX_CONCURRENT_CALLS", value_name = "N", default_value_t = 1024,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrent_calls: u32,

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use super::open::{Opened, StartError, make_data_dir, sync_dir, write_secret};
 use crate::domain::apps::create::{NewKey, create_app};
-use crate::domain::apps::keys::seal_context;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::id::AppId;
 use crate::storage::apps;
 
 /// The name of the first app.
 const DEFAULT: &str = "default";
+/// A secret before its app is committed; the name goes on with the kid.
+const PENDING: &str = "default.secret.";
 
 /// The key of the app `default`.
 #[derive(Debug, Clone)]
@@ -29,11 +30,11 @@ pub(super) struct DefaultKey {
 /// Finds the app `default`, or makes it where there is no app at all. `None` where it was never made.
 pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Option<DefaultKey>, StartError> {
     let secret_file = data_dir.join("default.secret");
-    let pending = data_dir.join(format!("default.secret.{}", std::process::id()));
     let db = opened.store.read(None).await?;
     let mut is_new = false;
     if apps::list_apps(&db).await?.is_empty() {
         let key = NewKey::generate();
+        let pending = data_dir.join(format!("{PENDING}{}", key.kid));
         make_data_dir(data_dir)?;
         write_secret(&pending, &key.secret)?;
         let now = SystemClock.now();
@@ -49,8 +50,7 @@ pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Opti
     let db = opened.store.read(None).await?;
     let Some(app) = apps::find_app(&db, DEFAULT).await? else { return Ok(None) };
     let Some(key) = apps::list_keys(&db, AppId(app.id)).await?.into_iter().next() else { return Ok(None) };
-    let secret = opened.vault.open(&seal_context(AppId(app.id), &key.kid), &key.secret_sealed);
-    recover(data_dir, &secret_file, secret.as_deref())?;
+    recover(data_dir, &secret_file, &key.kid)?;
     let here = secret_file.exists();
     if here {
         write_secret(&data_dir.join("default.key"), &key.kid)?;
@@ -58,24 +58,27 @@ pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Opti
     Ok(Some(DefaultKey { kid: key.kid, secret_file: here.then_some(secret_file), is_new }))
 }
 
-/// Gives its name to a secret that a crash kept from getting it, and removes what never came to be.
-fn recover(data_dir: &Path, secret_file: &Path, secret: Option<&[u8]>) -> Result<(), StartError> {
+/// Gives its name to a secret that a crash kept from getting it, and removes those of apps that never came
+/// to be.
+fn recover(data_dir: &Path, secret_file: &Path, kid: &str) -> Result<(), StartError> {
     let Ok(entries) = fs::read_dir(data_dir) else { return Ok(()) };
     for entry in entries.flatten() {
         let path = entry.path();
-        let number = path.file_name().and_then(|name| name.to_str()?.strip_prefix("default.secret."));
-        if number.is_none_or(|number| number.parse::<u32>().is_err()) {
-            continue;
-        }
-        let fits = fs::read(&path).is_ok_and(|written| Some(written.as_slice()) == secret);
-        if fits && !secret_file.exists() {
-            rename(&path, secret_file)?;
+        let of = path.file_name().and_then(|name| name.to_str()?.strip_prefix(PENDING));
+        match of {
+            Some(of) if of == kid && !secret_file.exists() => rename(&path, secret_file)?,
+            Some(_) => fs::remove_file(&path).unwrap_or(()),
+            None => {}
         }
     }
     Ok(())
 }
 
+/// Another replica over the same directory may have done it already.
 fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
-    fs::rename(from, to).map_err(|err| StartError::File("rename", from.to_owned(), err))?;
-    sync_dir(to)
+    match fs::rename(from, to) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound && to.exists() => Ok(()),
+        Err(err) => Err(StartError::File("rename", from.to_owned(), err)),
+        Ok(()) => sync_dir(to),
+    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +28,7 @@ use crate::proto::v1::content_service_server::ContentServiceServer;
 use crate::proto::v1::task_service_server::TaskServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::user_service_server::UserServiceServer;
-use crate::rpc::gate::Gate;
+use crate::rpc::gate::{Gate, Slots};
 use crate::rpc::{Content, Tasks, Tokens, Users};
 use crate::storage::backend::sqlite::Sharing;
 
@@ -109,7 +108,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let gate = Gate {
         domain: domain.clone(),
         timeout: config.request_timeout,
-        slots: Arc::new(Semaphore::new(config.max_concurrent_calls as usize)),
+        slots: Arc::new(Slots::new(config.max_concurrent_calls as usize)),
         stop: background.stop.clone(),
         under_way: TaskTracker::new(),
     };

@@ -10,7 +10,8 @@ use super::config::{Config, ConfigError, LogFormat};
 
 /// Starts logging as configured.
 pub fn init(config: &Config) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&config.log)
+    // SQL is nobody's business, at whatever level the rest is wanted.
+    let filter = EnvFilter::try_new(format!("{},sqlx=warn,sea_orm=warn,sea_orm_migration=info", config.log))
         .map_err(|err| ConfigError(format!("`log` is not a filter: {err}")))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -1,7 +1,9 @@
 //! The items of tasks: one per user, each with its outcome.
 
+use std::collections::HashSet;
+
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, JoinType, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{task, task_item};
@@ -39,7 +41,9 @@ pub async fn list_items(
     limit: u64,
 ) -> Result<Vec<Item>, StoreError> {
     let mut select = of_task(app, task);
-    if !outcomes.is_empty() {
+    if outcomes == [Outcome::Pending] {
+        select = select.filter(pending());
+    } else if !outcomes.is_empty() {
         let codes = outcomes.iter().map(|outcome| outcome.code());
         select = select.filter(task_item::Column::Outcome.is_in(codes));
     }
@@ -52,15 +56,22 @@ pub async fn list_items(
 
 /// The next items of `task` that are pending and may run: their users have no pending item of a task
 /// that was accepted earlier and is still to run.
+///
+/// Two plain questions instead of one with NOT EXISTS: nothing is pending most of the time, so statistics
+/// tell PostgreSQL that any way to look for pending items is as good as another, and it took the worst.
 pub async fn list_runnable(db: &Db, task: &Task, limit: u64) -> Result<Vec<Item>, StoreError> {
-    let rows = of_task(task.app, task.id)
-        .filter(pending())
-        .filter(Expr::exists(earlier_work(Some(task.accepted_seq))).not())
-        .order_by_asc(task_item::Column::Idx)
-        .limit(limit)
-        .all(db)
-        .await?;
-    rows.into_iter().map(Item::try_from).collect()
+    let mut after = None;
+    loop {
+        let next = list_items(db, task.app, task.id, &[Outcome::Pending], after, limit).await?;
+        let Some(last) = next.last() else { return Ok(Vec::new()) };
+        after = Some(last.index);
+        let users = next.iter().map(|item| item.user_id.as_str());
+        let waiting = list_waiting(db, task.app, users, Some(task.accepted_seq)).await?;
+        let runnable: Vec<Item> = next.into_iter().filter(|item| !waiting.contains(&item.user_id)).collect();
+        if !runnable.is_empty() {
+            return Ok(runnable);
+        }
+    }
 }
 
 /// How many items of `task` are pending.
@@ -78,14 +89,7 @@ pub async fn count_pending(db: &Db, task: &Task) -> Result<i64, StoreError> {
 
 /// Whether any task still to run has a pending item for `user`.
 pub async fn has_pending_work(db: &Db, app: AppId, user: &str) -> Result<bool, StoreError> {
-    let found = task_item::Entity::find()
-        .filter(task_item::Column::AppId.eq(app.0))
-        .filter(task_item::Column::UserId.eq(user))
-        .filter(pending())
-        .filter(Expr::exists(earlier_work(None)))
-        .one(db)
-        .await?;
-    Ok(found.is_some())
+    Ok(!list_waiting(db, app, std::iter::once(user), None).await?.is_empty())
 }
 
 /// Sets the outcome of items by their index.
@@ -96,9 +100,12 @@ pub async fn update_outcomes(
     outcome: Outcome,
     reason: Option<&str>,
 ) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (indexes.iter().min(), indexes.iter().max()) else { return Ok(()) };
     let mut update = Query::update();
     update
         .table(task_item::Entity)
+        // The range says nothing new, but keeps a planner from reading every item of the task.
+        .and_where(Expr::col(task_item::Column::Idx).between(*first, *last))
         .value(task_item::Column::Outcome, outcome.code())
         .value(task_item::Column::Reason, reason.map(str::to_owned))
         .and_where(Expr::col(task_item::Column::AppId).eq(task.app.0))
@@ -132,38 +139,34 @@ fn pending() -> Expr {
     Expr::cust("outcome = 0")
 }
 
-/// Pending items of tasks still to run for the user of the outer `task_items`; only those of tasks
-/// accepted before `before` where it is given.
-fn earlier_work(before: Option<i64>) -> sea_orm::sea_query::SelectStatement {
-    let (earlier, owner) = (Alias::new("earlier"), Alias::new("owner"));
+/// Those of `users` who have a pending item of a task still to run; only of tasks accepted before `before`
+/// where it is given.
+async fn list_waiting(
+    db: &Db,
+    app: AppId,
+    users: impl Iterator<Item = &str>,
+    before: Option<i64>,
+) -> Result<HashSet<String>, StoreError> {
     let to_run = [TaskState::Pending, TaskState::Running].map(TaskState::as_str);
+    let same_task = Expr::col((task::Entity, task::Column::AppId))
+        .equals((task_item::Entity, task_item::Column::AppId))
+        .and(
+            Expr::col((task::Entity, task::Column::Id))
+                .equals((task_item::Entity, task_item::Column::TaskId)),
+        );
     let mut select = Query::select();
     select
-        .expr(Expr::val(1))
-        .from_as(task_item::Entity, earlier.clone())
-        .join_as(
-            JoinType::InnerJoin,
-            task::Entity,
-            owner.clone(),
-            Expr::col((owner.clone(), task::Column::AppId))
-                .equals((earlier.clone(), task_item::Column::AppId))
-                .and(
-                    Expr::col((owner.clone(), task::Column::Id))
-                        .equals((earlier.clone(), task_item::Column::TaskId)),
-                ),
-        )
-        .and_where(
-            Expr::col((earlier.clone(), task_item::Column::AppId))
-                .equals((task_item::Entity, task_item::Column::AppId)),
-        )
-        .and_where(
-            Expr::col((earlier, task_item::Column::UserId))
-                .equals((task_item::Entity, task_item::Column::UserId)),
-        )
-        .and_where(Expr::cust("earlier.outcome = 0"))
-        .and_where(Expr::col((owner.clone(), task::Column::State)).is_in(to_run));
+        .distinct()
+        .column((task_item::Entity, task_item::Column::UserId))
+        .from(task_item::Entity)
+        .inner_join(task::Entity, same_task)
+        .and_where(Expr::col((task_item::Entity, task_item::Column::AppId)).eq(app.0))
+        .and_where(Expr::col((task_item::Entity, task_item::Column::UserId)).is_in(users))
+        .and_where(pending())
+        .and_where(Expr::col((task::Entity, task::Column::State)).is_in(to_run));
     if let Some(before) = before {
-        select.and_where(Expr::col((owner, task::Column::AcceptedSeq)).lt(before));
+        select.and_where(Expr::col((task::Entity, task::Column::AcceptedSeq)).lt(before));
     }
-    select
+    let rows = db.query_all(&select).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "user_id")?)).collect()
 }

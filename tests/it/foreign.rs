@@ -54,12 +54,20 @@ async fn curl(server: &Process, rpc: &str, request: &Value) -> Result<Value, Val
 
 each_backend! {
     async fn a_stock_python_client_can_use_every_rpc(backend: Backend) {
-        if !present(python().args(["-c", "import grpc_tools, grpc_health, grpc_reflection"]), "grpcio with its tools").await {
+        if !present(
+            python().args(["-c", "import grpc_tools, grpc_health, grpc_reflection"]),
+            "grpcio with its tools",
+        )
+        .await
+        {
             return;
         }
         let server = backend.launch().start().await;
         let mut client = python();
-        client.arg(below_root("tests/python/client.py")).arg(server.address().to_string()).arg(below_root("proto"));
+        client
+            .arg(below_root("tests/python/client.py"))
+            .arg(server.address().to_string())
+            .arg(below_root("proto"));
         client.env("USHER_TOKEN", server.credentials().server_token()).env("PYTHONDONTWRITEBYTECODE", "1");
         let output = output(&mut client).await.unwrap();
         assert!(output.status.success(), "{}", text(&output));
@@ -71,12 +79,18 @@ each_backend! {
         }
         let server = backend.launch().start().await;
 
-        let request = json!({"users": [{"id": "ada", "custom": {"n": 1}, "pushNotifications": {"disabled": true}}]});
+        let request =
+            json!({"users": [{"id": "ada", "custom": {"n": 1}, "pushNotifications": {"disabled": true}}]});
         let stored = curl(&server, "UserService/UpsertUsers", &request).await.unwrap();
         assert_eq!(stored["users"][0]["version"], "1");
         let task = curl(&server, "UserService/DeactivateUsers", &json!({"userIds": ["ada"]})).await.unwrap();
         let task_id = task["task"]["taskId"].clone();
-        server.completed(&crate::harness::pb::Task { task_id: task_id.as_str().unwrap().to_owned(), ..Default::default() }).await;
+        server
+            .completed(&crate::harness::pb::Task {
+                task_id: task_id.as_str().unwrap().to_owned(),
+                ..Default::default()
+            })
+            .await;
         let seen = curl(&server, "TaskService/WatchTask", &json!({"taskId": task_id})).await.unwrap();
         assert_eq!(seen["task"]["state"], "TASK_STATE_COMPLETED", "one message, and the end");
         let refused = curl(&server, "UserService/GetUsers", &json!({"userIds": ["a b"]})).await.unwrap_err();

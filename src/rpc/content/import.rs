@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Content;
@@ -16,7 +15,7 @@ use crate::model::id::parse_request_id;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::proto::v1::import_content_request::Step;
-use crate::rpc::gate::Stop;
+use crate::rpc::gate::StreamEnd;
 use crate::rpc::{RpcResult, decode, status};
 
 pub(super) type Acks = Pin<Box<dyn Stream<Item = Result<pb::ImportContentResponse, Status>> + Send>>;
@@ -30,9 +29,9 @@ pub(super) fn import_content(
     content: &Content,
     mut request: Request<Streaming<pb::ImportContentRequest>>,
 ) -> RpcResult<Acks> {
-    let stop = request.extensions_mut().remove::<Stop>().map(|stop| stop.0).unwrap_or_default();
+    let end = StreamEnd::of(&mut request);
     let (call, inbound) = decode::open(request)?;
-    let inbound = Inbound { messages: inbound, stop, last: None };
+    let inbound = Inbound { messages: inbound, end, last: None };
     Ok(Response::new(Box::pin(acks(content.domain.clone(), call, content.timeout, inbound))))
 }
 
@@ -76,7 +75,7 @@ fn acks(
 /// The caller's side of the stream.
 struct Inbound {
     messages: Streaming<pb::ImportContentRequest>,
-    stop: CancellationToken,
+    end: StreamEnd,
     /// The last offset seen.
     last: Option<i64>,
 }
@@ -135,7 +134,7 @@ impl Inbound {
     async fn next(&mut self) -> Result<Option<pb::ImportContentRequest>, Status> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(status::draining()),
+            over = self.end.reached() => Err(over),
             message = self.messages.message() => message.map_err(in_our_words),
         }
     }

@@ -4,14 +4,13 @@ use std::pin::Pin;
 
 use async_stream::try_stream;
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::encode;
 use crate::domain::{Domain, Error};
 use crate::engine::TaskStates;
 use crate::proto::v1 as pb;
-use crate::rpc::gate::Stop;
+use crate::rpc::gate::StreamEnd;
 use crate::rpc::{RpcResult, decode, status};
 
 pub(super) type States = Pin<Box<dyn Stream<Item = Result<pb::WatchTaskResponse, Status>> + Send>>;
@@ -20,28 +19,28 @@ pub(super) async fn watch_task(
     domain: &Domain,
     mut request: Request<pb::WatchTaskRequest>,
 ) -> RpcResult<States> {
-    let stop = request.extensions_mut().remove::<Stop>().map(|stop| stop.0).unwrap_or_default();
+    let end = StreamEnd::of(&mut request);
     let (call, message) = decode::open(request)?;
     let id = decode::task_id(&message.task_id)?;
     if message.after_revision < 0 {
         return Err(status::of(Error::invalid("after_revision", "must be 0 or more")));
     }
     let states = domain.watch_task(&call, id, message.after_revision).await.map_err(status::of)?;
-    Ok(Response::new(Box::pin(stream(states, stop))))
+    Ok(Response::new(Box::pin(stream(states, end))))
 }
 
-/// The newest state of the task as it changes; ends after the terminal one, or when the server drains, so
-/// that the caller goes on elsewhere.
+/// The newest state of the task as it changes; ends after the terminal one, by the caller's deadline, or when
+/// the server drains, so that the caller goes on elsewhere.
 fn stream(
     mut states: TaskStates,
-    stop: CancellationToken,
+    end: StreamEnd,
 ) -> impl Stream<Item = Result<pb::WatchTaskResponse, Status>> {
     try_stream! {
         loop {
             let next = tokio::select! {
                 biased;
                 next = states.next() => Ok(next),
-                () = stop.cancelled() => Err(status::draining()),
+                over = end.reached() => Err(over),
             };
             match next? {
                 Some(task) => yield pb::WatchTaskResponse { task: Some(encode::task(&task)) },

@@ -35,7 +35,8 @@ fn ids(range: std::ops::Range<i64>) -> Vec<String> {
 each_backend! {
     async fn users_are_stored_with_all_a_file_can_say(server: TestServer) {
         let item = json!({
-            "id": "ada", "name": "Ada", "image": "https://example.org/a.png", "role": "admin", "language": "en", "invisible": true,
+            "id": "ada", "name": "Ada", "image": "https://example.org/a.png", "role": "admin",
+            "language": "en", "invisible": true,
             "teams": ["red", "blue"], "teams_role": {"red": "moderator"},
             "privacy_settings": {"typing_indicators": {"enabled": false}, "read_receipts": {"enabled": true}},
             "push_notifications": {"disabled": true, "disabled_until": "2030-01-01T00:00:00Z"},
@@ -46,8 +47,13 @@ each_backend! {
         assert_eq!(tally, Tally { committed_offset: Some(0), accepted: 1, ..Tally::default() });
 
         let stored = server.user("ada").await;
-        assert_eq!((stored.name.as_str(), stored.role.as_str(), stored.language.as_str()), ("Ada", "admin", "en"));
-        assert!(stored.invisible && stored.teams == ["red", "blue"] && stored.teams_role["red"] == "moderator");
+        assert_eq!(
+            (stored.name.as_str(), stored.role.as_str(), stored.language.as_str()),
+            ("Ada", "admin", "en")
+        );
+        assert!(
+            stored.invisible && stored.teams == ["red", "blue"] && stored.teams_role["red"] == "moderator"
+        );
         assert_eq!(stored.blocked_user_ids, ["bob", "eve"]);
         let created = stored.created_at.unwrap();
         assert_eq!((created.seconds, created.nanos), (1_583_020_799, 999_999_000), "truncated, not rounded");
@@ -70,22 +76,33 @@ each_backend! {
     }
 
     async fn states_are_imported_and_kept(server: TestServer) {
-        send(&server, "states", Upsert, &[
-            (0, json!({"id": "off", "deactivated_at": "2024-05-01T12:00:00+02:00"})),
-            (1, json!({"id": "gone", "deleted_at": "2024-05-01T12:00:00Z"})),
-        ]).await;
+        send(
+            &server,
+            "states",
+            Upsert,
+            &[
+                (0, json!({"id": "off", "deactivated_at": "2024-05-01T12:00:00+02:00"})),
+                (1, json!({"id": "gone", "deleted_at": "2024-05-01T12:00:00Z"})),
+            ],
+        )
+        .await;
         assert_eq!(server.user("off").await.deactivated_at.unwrap().seconds, 1_714_557_600);
         assert_eq!(server.user("gone").await.deleted_at.unwrap().seconds, 1_714_564_800);
 
         // A file that says nothing of it neither reactivates nor restores.
-        let tally = send(&server, "again", Upsert, &[(0, json!({"id": "off"})), (1, json!({"id": "gone"}))]).await;
-        let told: Vec<_> = tally.refused.iter().map(|refusal| (refusal.offset, refusal.reason.as_str())).collect();
+        let tally =
+            send(&server, "again", Upsert, &[(0, json!({"id": "off"})), (1, json!({"id": "gone"}))]).await;
+        let told: Vec<_> =
+            tally.refused.iter().map(|refusal| (refusal.offset, refusal.reason.as_str())).collect();
         assert_eq!(told, [(0, "USER_DEACTIVATED"), (1, "USER_DELETED")]);
         assert_eq!(tally.accepted, 0);
     }
 
     async fn upsert_replaces_what_exists(server: TestServer) {
-        let created = server.upsert(vec![pb::UserInput { name: "old".to_owned(), language: "en".to_owned(), ..user("ada") }]).await[0].created_at;
+        let created = server
+            .upsert(vec![pb::UserInput { name: "old".to_owned(), language: "en".to_owned(), ..user("ada") }])
+            .await[0]
+            .created_at;
         let tally = send(&server, "new", Upsert, &[(0, json!({"id": "ada", "name": "new"}))]).await;
         assert_eq!((tally.accepted, tally.skipped), (1, 0));
         let stored = server.user("ada").await;
@@ -96,8 +113,14 @@ each_backend! {
     async fn insert_skips_what_exists_in_whatever_state(server: TestServer) {
         server.upsert(vec![user("ada"), user("off")]).await;
         server.deactivate("off").await;
-        send(&server, "gone", Upsert, &[(0, json!({"id": "gone", "deleted_at": "2024-05-01T12:00:00Z"}))]).await;
-        let items = [(0, json!({"id": "ada", "name": "x"})), (1, json!({"id": "new"})), (2, json!({"id": "off"})), (3, json!({"id": "gone"}))];
+        send(&server, "gone", Upsert, &[(0, json!({"id": "gone", "deleted_at": "2024-05-01T12:00:00Z"}))])
+            .await;
+        let items = [
+            (0, json!({"id": "ada", "name": "x"})),
+            (1, json!({"id": "new"})),
+            (2, json!({"id": "off"})),
+            (3, json!({"id": "gone"})),
+        ];
 
         let tally = send(&server, "insert", Insert, &items).await;
 
@@ -110,13 +133,21 @@ each_backend! {
         for mode in [Upsert, Insert] {
             let name = format!("{mode:?}");
             let item = |number: i64| json!({"id": format!("{name}-{number}")});
-            let items = [(0, item(0)), (1, item(1)), (7, json!({"id": format!("{name}-0"), "name": "again"})), (8, item(2))];
+            let items = [
+                (0, item(0)),
+                (1, item(1)),
+                (7, json!({"id": format!("{name}-0"), "name": "again"})),
+                (8, item(2)),
+            ];
 
             let tally = send(&server, &name, mode, &items).await;
 
             assert_eq!((tally.accepted, tally.skipped, tally.refused.len()), (3, 0, 1));
             let refusal = &tally.refused[0];
-            assert_eq!((refusal.offset, refusal.reason.as_str(), refusal.field.as_str()), (7, "INVALID_FIELD", "id"));
+            assert_eq!(
+                (refusal.offset, refusal.reason.as_str(), refusal.field.as_str()),
+                (7, "INVALID_FIELD", "id")
+            );
             assert_eq!(server.user(&format!("{name}-0")).await.name, "");
         }
     }
@@ -140,7 +171,10 @@ each_backend! {
 
         assert_eq!(first, Tally { committed_offset: Some(49), accepted: 50, ..Tally::default() });
         assert_eq!(second, first, "the sum over one stream is the sum over the whole import");
-        assert!(server.read(&ids(0..50)).await.iter().all(|user| user.version == 1), "nothing is stored again");
+        assert!(
+            server.read(&ids(0..50)).await.iter().all(|user| user.version == 1),
+            "nothing is stored again"
+        );
     }
 
     async fn an_interrupted_import_goes_on_behind_what_is_committed(server: TestServer) {
@@ -169,7 +203,8 @@ each_backend! {
 
     async fn refusals_are_told_again_when_an_import_is_resumed(server: TestServer) {
         let bad = |offset| (offset, json!({"id": format!("no id {offset}")}));
-        let first = send(&server, "refusals", Upsert, &[bad(0), (1, json!({"id": "ok"})), bad(2), bad(9)]).await;
+        let first =
+            send(&server, "refusals", Upsert, &[bad(0), (1, json!({"id": "ok"})), bad(2), bad(9)]).await;
         assert_eq!(first.refused.len(), 3);
 
         let second = send(&server, "refusals", Upsert, &[bad(10)]).await;
@@ -198,7 +233,8 @@ each_backend! {
         let ids = user_ids("u", 5_000);
         let mut import = server.import("large", Upsert).await;
         let mut acknowledged = 0;
-        let items = ids.iter().enumerate().map(|(at, id)| (i64::try_from(at).unwrap(), json!({"id": id, "n": at})));
+        let items =
+            ids.iter().enumerate().map(|(at, id)| (i64::try_from(at).unwrap(), json!({"id": id, "n": at})));
         for (offset, item) in items {
             import.send(offset, &user_item(&item)).await;
             if offset % 1_000 == 999 {

@@ -36,7 +36,8 @@ pub(crate) struct Cleaner(
     #[expect(dead_code, reason = "removed when dropped")] TempDir,
 );
 
-/// Where one server keeps its files. On PostgreSQL each has its own place; on SQLite the place is the database.
+/// Where one server keeps its files. On PostgreSQL each has its own place; on SQLite the place is the
+/// database.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) data_dir: PathBuf,
@@ -88,6 +89,12 @@ impl Backend {
     /// Takes PostgreSQL away from the servers of this test, or gives it back.
     pub(crate) async fn cut_off(&self, off: bool) {
         super::postgres::cut_off(self.url.as_deref().expect("a PostgreSQL database"), off).await;
+    }
+
+    /// How often a task has been claimed.
+    pub(crate) async fn claims_of(&self, task_id: &str) -> i64 {
+        let url = self.url.as_deref().expect("a PostgreSQL database");
+        super::postgres::claims_of(url, task_id).await
     }
 
     /// The key and the secret of the app `default`, which the first server to start has left in its directory.

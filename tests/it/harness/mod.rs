@@ -7,7 +7,7 @@ mod expect;
 mod import;
 mod postgres;
 mod process;
-mod proxy;
+mod reaper;
 mod seed;
 mod server;
 pub(crate) mod setting;
@@ -77,7 +77,7 @@ pub(crate) fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 ///
 /// A test takes a `TestServer`, already running, or a `Backend`, over which it starts servers itself.
 macro_rules! each_backend {
-    ($($(#[$meta:meta])* async fn $name:ident($subject:ident: $kind:ty) $body:block)+) => {
+    ($($(#[$meta:meta])* async fn $name:ident($subject:ident: $kind:ty $(,)?) $body:block)+) => {
         $($(#[$meta])* async fn $name($subject: $kind) $body)+
 
         mod sqlite {
@@ -93,7 +93,7 @@ pub(crate) use each_backend;
 
 /// Makes tests that only make sense with several replicas, over PostgreSQL: `replicas::name`.
 macro_rules! on_postgres {
-    ($($(#[$meta:meta])* async fn $name:ident($subject:ident: $kind:ty) $body:block)+) => {
+    ($($(#[$meta:meta])* async fn $name:ident($subject:ident: $kind:ty $(,)?) $body:block)+) => {
         $($(#[$meta])* async fn $name($subject: $kind) $body)+
 
         mod replicas {

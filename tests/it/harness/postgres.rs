@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, Statement};
 
 use super::setting::{is_on, setting, tell};
 
@@ -78,6 +78,20 @@ pub(crate) async fn cut_off(url: &str, off: bool) {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
         cluster.run(&format!("{end} '{name}'")).await.unwrap();
     }
+}
+
+/// How often a task was claimed, from the table: no call tells.
+pub(crate) async fn claims_of(url: &str, task_id: &str) -> i64 {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    let query = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT lease_epoch FROM tasks WHERE id = $1",
+        [task_id.into()],
+    );
+    let row = db.query_one_raw(query).await.unwrap().expect("the task is there");
+    row.try_get("", "lease_epoch").unwrap()
 }
 
 impl Drop for TestDatabase {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::backend::{Backend, MASTER_KEY, Place};
 use super::client::{Caller, Credentials};
-use super::proxy::Proxy;
+use super::reaper::Ward;
 use super::server::arguments;
 use super::setting::usher_variables;
 
@@ -35,6 +35,7 @@ pub(crate) struct Process {
     launch: Launch,
     caller: Caller,
     log: PathBuf,
+    _ward: Ward,
     /// Kept open: the program may want to write more.
     _stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -104,19 +105,6 @@ impl Launch {
         self
     }
 
-    /// Leads the server to its database by way of `proxy`.
-    #[must_use]
-    pub(crate) async fn through_proxy(mut self) -> (Self, Proxy) {
-        let url = self.place.url.take().expect("a PostgreSQL database");
-        let (before, rest) = url.split_once("://").unwrap();
-        let (authority, path) = rest.split_once('/').unwrap();
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("postgres", authority));
-        let target = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
-        let proxy = Proxy::to(target).await;
-        self.place.url = Some(format!("{before}://{user}@{}/{path}", proxy.address()));
-        (self, proxy)
-    }
-
     /// Starts the program and waits until it serves.
     pub(crate) async fn start(&self) -> Process {
         match self.try_start().await {
@@ -133,6 +121,7 @@ impl Launch {
         let mut command = self.command();
         command.stderr(std::fs::File::create(&log).unwrap());
         let mut child = command.spawn().expect("the program can be run");
+        let ward = Ward::of(child.id().expect("it was not waited for"));
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
 
         let line =
@@ -145,7 +134,7 @@ impl Launch {
             line.strip_prefix("listening on ").unwrap_or_else(|| panic!("not the first line: {line}"));
         let address: SocketAddr = address.parse().unwrap();
         let caller = Caller::new(address, self.backend.credentials());
-        Ok(Process { child, launch: self.clone(), caller, log, _stdout: stdout })
+        Ok(Process { child, launch: self.clone(), caller, log, _ward: ward, _stdout: stdout })
     }
 
     fn command(&self) -> Command {

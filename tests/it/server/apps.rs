@@ -3,7 +3,9 @@
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::harness::{Answer, Backend, Caller, TestServer, each_backend, pb, struct_of, user, user_ids};
+use crate::harness::{
+    Answer, Backend, Caller, TestServer, aside, each_backend, eventually, pb, struct_of, user, user_ids,
+};
 
 /// A server, its app `default`, and a caller of another app.
 async fn two_apps(backend: &Backend, flags: &[&str]) -> (TestServer, Caller) {
@@ -31,6 +33,25 @@ async fn all_users(caller: &Caller) -> Vec<pb::User> {
 }
 
 each_backend! {
+    async fn one_app_cannot_take_every_place(backend: Backend) {
+        let (server, other) = two_apps(&backend, &["--max-concurrent-calls", "2", "--workers", "0"]).await;
+        let ids = user_ids("u", 1);
+        server.seed(&ids).await;
+        server.deactivate_all(&ids).await;
+        // This one waits for the work before it, which nobody does.
+        let caller = server.on_another_connection();
+        let waiting = aside(async move {
+            let request = pb::DeactivateUserRequest { user_id: ids[0].clone(), ..Default::default() };
+            while caller.users().deactivate_user(request.clone()).await.is_err() {}
+        });
+        let request = pb::ListTasksRequest::default();
+        eventually("a refusal while another call of the app is worked on", || async {
+            server.tasks().list_tasks(request.clone()).await.err()
+        }).await.code().eq(&Code::ResourceExhausted).then_some(()).expect("OVERLOADED");
+        other.tasks().list_tasks(request.clone()).await.answered();
+        waiting.abort();
+    }
+
     async fn an_id_names_another_user_in_each_app(backend: Backend) {
         let (server, other) = two_apps(&backend, &[]).await;
         server.upsert(vec![pb::UserInput { name: "ours".to_owned(), ..user("ada") }, user("bob")]).await;
@@ -53,8 +74,17 @@ each_backend! {
         let (server, other) = two_apps(&backend, &[]).await;
         let secret = |id| pb::UserInput { custom: Some(struct_of(json!({"secret": 7}))), ..user(id) };
         server.upsert(vec![secret("ada")]).await;
-        for filter in [json!({"secret": 7}), json!({"id": "ada"}), json!({"$nor": [{"id": "x"}]}), json!({"$or": [{"role": "user"}, {"id": {"$exists": true}}]})] {
-            let request = pb::QueryUsersRequest { filter: Some(struct_of(filter)), with_total: true, ..Default::default() };
+        for filter in [
+            json!({"secret": 7}),
+            json!({"id": "ada"}),
+            json!({"$nor": [{"id": "x"}]}),
+            json!({"$or": [{"role": "user"}, {"id": {"$exists": true}}]}),
+        ] {
+            let request = pb::QueryUsersRequest {
+                filter: Some(struct_of(filter)),
+                with_total: true,
+                ..Default::default()
+            };
             let answer = other.users().query_users(request).await.answered();
             assert_eq!((answer.users.len(), answer.total), (0, Some(0)));
         }
@@ -89,7 +119,11 @@ each_backend! {
 
     async fn request_and_import_ids_belong_to_their_app(backend: Backend) {
         let (server, other) = two_apps(&backend, &[]).await;
-        let request = |ids: Vec<String>| pb::DeactivateUsersRequest { user_ids: ids, request_id: "once".to_owned(), ..Default::default() };
+        let request = |ids: Vec<String>| pb::DeactivateUsersRequest {
+            user_ids: ids,
+            request_id: "once".to_owned(),
+            ..Default::default()
+        };
         let ours = server.users().deactivate_users(request(user_ids("u", 1))).await.answered().task.unwrap();
         let theirs = other.users().deactivate_users(request(user_ids("v", 1))).await.answered().task.unwrap();
         assert_ne!(ours.task_id, theirs.task_id);
@@ -107,7 +141,8 @@ each_backend! {
             caller.deactivate_all(&user_ids("x", 1)).await;
             caller.deactivate_all(&user_ids("y", 1)).await;
         }
-        let users = server.users().query_users(pb::QueryUsersRequest::default()).await.answered().next_page_token;
+        let users =
+            server.users().query_users(pb::QueryUsersRequest::default()).await.answered().next_page_token;
         let foreign = pb::QueryUsersRequest { page_token: users, ..Default::default() };
         other.users().query_users(foreign).await.refused(Code::InvalidArgument, "PAGE_TOKEN_INVALID");
         let one = pb::ListTasksRequest { limit: 1, ..Default::default() };

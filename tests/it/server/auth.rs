@@ -49,14 +49,22 @@ async fn knock(caller: &Caller) -> Result<Response<pb::GetUsersResponse>, Status
 
 each_backend! {
     async fn without_credentials_every_rpc_is_refused(server: TestServer) {
-        refused_everywhere(&server.anonymous(), "no token", Code::Unauthenticated, "CREDENTIALS_MISSING").await;
+        refused_everywhere(&server.anonymous(), "no token", Code::Unauthenticated, "CREDENTIALS_MISSING")
+            .await;
         let with_key = server.anonymous().with_header("x-api-key", &server.credentials().kid);
-        refused_everywhere(&with_key, "a key and no token", Code::Unauthenticated, "CREDENTIALS_MISSING").await;
+        refused_everywhere(&with_key, "a key and no token", Code::Unauthenticated, "CREDENTIALS_MISSING")
+            .await;
     }
 
     async fn with_a_forged_token_every_rpc_is_refused(server: TestServer) {
         let forger = Credentials { kid: server.credentials().kid.clone(), secret: "x".repeat(64) };
-        refused_everywhere(&server.with_token(&forger.server_token()), "forged", Code::Unauthenticated, "TOKEN_INVALID").await;
+        refused_everywhere(
+            &server.with_token(&forger.server_token()),
+            "forged",
+            Code::Unauthenticated,
+            "TOKEN_INVALID",
+        )
+        .await;
     }
 
     async fn with_a_user_token_every_rpc_is_refused(server: TestServer) {
@@ -84,7 +92,9 @@ each_backend! {
 
     async fn the_scheme_may_be_left_out_and_written_in_any_case(server: TestServer) {
         let token = server.credentials().server_token();
-        for value in [token.clone(), format!("Bearer {token}"), format!("bearer {token}"), format!("BEARER {token}")] {
+        for value in
+            [token.clone(), format!("Bearer {token}"), format!("bearer {token}"), format!("BEARER {token}")]
+        {
             knock(&server.anonymous().with_header("authorization", &value)).await.answered();
         }
         for scheme in ["Basic", "Token", "Bearer,"] {
@@ -117,7 +127,11 @@ each_backend! {
             ("an unknown kid", unknown_key.server_token(), "TOKEN_INVALID"),
             ("expired", key.sign(&json!({"server": true, "exp": now() - 10})), "TOKEN_EXPIRED"),
             ("not yet valid", key.sign(&json!({"server": true, "nbf": now() + 60})), "TOKEN_NOT_YET_VALID"),
-            ("issued in the future", key.sign(&json!({"server": true, "iat": now() + 60})), "TOKEN_NOT_YET_VALID"),
+            (
+                "issued in the future",
+                key.sign(&json!({"server": true, "iat": now() + 60})),
+                "TOKEN_NOT_YET_VALID",
+            ),
             ("neither server nor user", key.sign(&json!({"iat": now()})), "TOKEN_INVALID"),
             ("both", key.sign(&json!({"server": true, "user_id": "ada"})), "TOKEN_INVALID"),
             ("an unknown user", key.sign(&json!({"user_id": "nobody"})), "USER_NOT_FOUND"),
@@ -136,12 +150,16 @@ each_backend! {
         let key = server.credentials();
         let forger = Credentials { kid: key.kid.clone(), secret: "x".repeat(64) };
         let tokens = [
-            "junk".to_owned(), forger.server_token(), forger.sign(&json!({"server": true, "exp": 1})), forger.sign(&Value::Null),
+            "junk".to_owned(),
+            forger.server_token(),
+            forger.sign(&json!({"server": true, "exp": 1})),
+            forger.sign(&Value::Null),
             Credentials { kid: "nobody".to_owned(), ..forger.clone() }.server_token(),
         ];
         let mut texts = Vec::new();
         for token in tokens {
-            let status = knock(&server.with_token(&token)).await.refused(Code::Unauthenticated, "TOKEN_INVALID");
+            let status =
+                knock(&server.with_token(&token)).await.refused(Code::Unauthenticated, "TOKEN_INVALID");
             texts.push((status.message().to_owned(), status.details().to_vec()));
         }
         texts.dedup();
@@ -151,10 +169,15 @@ each_backend! {
     async fn a_header_sent_twice_is_not_guessed_at(server: TestServer) {
         let good = server.credentials().server_token();
         let mut client = tonic::client::Grpc::new(
-            tonic::transport::Endpoint::from_shared(format!("http://{}", server.address())).unwrap().connect_lazy(),
+            tonic::transport::Endpoint::from_shared(format!("http://{}", server.address()))
+                .unwrap()
+                .connect_lazy(),
         );
         client.ready().await.unwrap();
-        let mut request = tonic::Request::new(pb::GetUsersRequest { user_ids: vec!["ada".to_owned()], include_deleted: false });
+        let mut request = tonic::Request::new(pb::GetUsersRequest {
+            user_ids: vec!["ada".to_owned()],
+            include_deleted: false,
+        });
         request.metadata_mut().append("authorization", "Bearer junk".parse().unwrap());
         request.metadata_mut().append("authorization", format!("Bearer {good}").parse().unwrap());
         let codec = usher::proto::codec::Codec::<pb::GetUsersRequest, pb::GetUsersResponse>::default();
@@ -170,11 +193,19 @@ each_backend! {
     }
 
     async fn rpcs_that_do_not_exist_are_unimplemented(server: TestServer) {
-        for path in ["/usher.v1.UserService/DeleteEverything", "/usher.v1.NoService/X", "/usher.v2.UserService/GetUsers", "/x/y"] {
+        for path in [
+            "/usher.v1.UserService/DeleteEverything",
+            "/usher.v1.NoService/X",
+            "/usher.v2.UserService/GetUsers",
+            "/x/y",
+        ] {
             let status = server.send_raw(path, &[]).await.unwrap_err();
             assert_eq!(status.code(), Code::Unimplemented, "{path}: {status:?}");
             let status = server.anonymous().send_raw(path, &[]).await.unwrap_err();
-            assert!(matches!(status.code(), Code::Unimplemented | Code::Unauthenticated), "{path}: {status:?}");
+            assert!(
+                matches!(status.code(), Code::Unimplemented | Code::Unauthenticated),
+                "{path}: {status:?}"
+            );
         }
     }
 }

@@ -20,7 +20,11 @@ async fn check(caller: &Caller, service: &str) -> Result<ServingStatus, tonic::S
 each_backend! {
     async fn every_service_is_serving(server: TestServer) {
         for service in SERVICES {
-            assert_eq!(check(&server.anonymous(), service).await.unwrap(), ServingStatus::Serving, "{service}");
+            assert_eq!(
+                check(&server.anonymous(), service).await.unwrap(),
+                ServingStatus::Serving,
+                "{service}"
+            );
         }
     }
 

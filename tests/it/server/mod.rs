@@ -4,7 +4,7 @@ mod apps;
 mod auth;
 mod drain;
 mod health;
-mod hostile;
 mod limits;
+mod metrics;
 mod reflection;
 mod start;

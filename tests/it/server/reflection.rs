@@ -37,8 +37,10 @@ each_backend! {
             host: String::new(),
             message_request: Some(ListServices(String::new())),
         };
-        let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(server.anonymous().wire());
-        let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+        let mut client =
+            v1alpha::server_reflection_client::ServerReflectionClient::new(server.anonymous().wire());
+        let mut answers =
+            client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
         let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
         let ListServicesResponse(list) = answer else { panic!("{answer:?}") };
         assert_eq!(list.service.iter().filter(|service| service.name.starts_with("usher.")).count(), 4);
@@ -50,7 +52,9 @@ each_backend! {
             let mut seen = std::collections::HashSet::new();
             while let Some(request) = wanted.pop() {
                 let answer = ask(&server, request).await.unwrap();
-                let MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{service}: {answer:?}") };
+                let MessageResponse::FileDescriptorResponse(files) = answer else {
+                    panic!("{service}: {answer:?}")
+                };
                 for bytes in files.file_descriptor_proto {
                     let file = FileDescriptorProto::decode(bytes.as_slice()).unwrap();
                     if seen.insert(file.name().to_owned()) {

@@ -14,7 +14,10 @@ each_backend! {
     async fn the_first_start_leaves_a_key_and_a_secret_for_their_owner_only(server: TestServer) {
         let dir = &server.place().data_dir;
         let secret = std::fs::read_to_string(dir.join("default.secret")).unwrap();
-        assert!(secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_graphic()), "no newline, no space");
+        assert!(
+            secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_graphic()),
+            "no newline, no space"
+        );
         assert_eq!(mode(&dir.join("default.secret")), 0o600);
         if server.kind() == Kind::Sqlite {
             let master = std::fs::read_to_string(dir.join("master.key")).unwrap();
@@ -28,7 +31,8 @@ each_backend! {
     async fn the_second_start_uses_the_same_app(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
         let dir = server.place().data_dir.clone();
-        let read = || ["default.secret", "default.key"].map(|name| std::fs::read_to_string(dir.join(name)).unwrap());
+        let read =
+            || ["default.secret", "default.key"].map(|name| std::fs::read_to_string(dir.join(name)).unwrap());
         let before = read();
         let token = server.credentials().server_token();
 
@@ -67,7 +71,11 @@ each_backend! {
 
     async fn a_program_that_cannot_start_says_why_and_fails(backend: Backend) {
         let cases = [
-            ("--workers", "1000"), ("--task-batch", "0"), ("--listen", "nowhere"), ("--task-lease", "1"), ("--reflection", "maybe"),
+            ("--workers", "1000"),
+            ("--task-batch", "0"),
+            ("--listen", "nowhere"),
+            ("--task-lease", "1"),
+            ("--reflection", "maybe"),
             ("--config", "/nonexistent.toml"),
         ];
         for (flag, value) in cases {
@@ -76,6 +84,39 @@ each_backend! {
             };
             assert!(!status.success() && status.code().is_some(), "{flag} {value}: {status}");
             assert!(!log.is_empty() && !log.contains("panicked"), "{flag} {value}: {log}");
+        }
+    }
+
+    async fn settings_are_read_from_a_file_beneath_flags(backend: Backend) {
+        let file = backend.dir().join("usher.toml");
+        let path = file.to_str().unwrap();
+        std::fs::write(&file, "workers = 0\ntask-batch = \"3\"\nreflection = \"off\"\n").unwrap();
+        let server = backend.launch().flag("--config", path).start().await;
+        let task = server.deactivate_all(&["nobody".to_owned()]).await;
+        server.deactivate_all(&["nobody".to_owned()]).await;
+        assert_eq!(server.task(&task.task_id).await, task, "no workers");
+
+        let server = server.kill().await.flag("--workers", "1").start().await;
+        assert_eq!(server.completed(&task).await.users_failed, 1, "a flag stands above the file");
+        server.kill().await;
+
+        for wrong in ["worker = 1", "workers = \"many\"", "workers", "[server]\nworkers = 1"] {
+            std::fs::write(&file, wrong).unwrap();
+            let refused = backend.launch().flag("--config", path).try_start().await;
+            assert!(refused.is_err(), "{wrong:?} should be refused");
+        }
+    }
+
+    async fn secrets_are_not_taken_from_the_command_line(backend: Backend) {
+        let secrets = [
+            ("--master-key", "ab".repeat(32)),
+            ("--database-url", "postgres://someone:canary@127.0.0.1:1/x".to_owned()),
+        ];
+        for (flag, secret) in secrets {
+            let Err((status, log)) = backend.launch().flag(flag, &secret).try_start().await else {
+                panic!("{flag} should be refused");
+            };
+            assert!(!status.success() && !log.contains("canary") && !log.contains(&secret), "{log}");
         }
     }
 
@@ -89,9 +130,13 @@ each_backend! {
 
     async fn logs_hold_no_tokens_and_nothing_personal(backend: Backend) {
         let server = backend.launch().flag("--log", "trace").start().await;
-        server.import_users("x", &[json!({"id": "ada", "name": "canary-name", "canary-field": "canary-value"})]).await;
+        server
+            .import_users("x", &[json!({"id": "ada", "name": "canary-name", "canary-field": "canary-value"})])
+            .await;
         let request = pb::QueryUsersRequest {
-            filter: Some(crate::harness::struct_of(json!({"canary-field": "canary-value", "name": "canary-name"}))),
+            filter: Some(crate::harness::struct_of(
+                json!({"canary-field": "canary-value", "name": "canary-name"}),
+            )),
             ..Default::default()
         };
         server.users().query_users(request).await.unwrap();
@@ -102,7 +147,9 @@ each_backend! {
         let log = server.log();
         assert!(!log.is_empty());
         let signature = token.rsplit('.').next().unwrap();
-        for secret in ["canary-name", "canary-value", signature, server.credentials().secret.as_str(), "Bearer "] {
+        for secret in
+            ["canary-name", "canary-value", signature, server.credentials().secret.as_str(), "Bearer "]
+        {
             assert!(!log.contains(secret), "the log holds {secret}");
         }
     }

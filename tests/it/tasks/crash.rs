@@ -97,7 +97,6 @@ async fn survives_dying_at(point: &str, backend: Backend) {
         let server = launch.start().await;
         let task = follow(&server, request(&name), &mut watch).await.unwrap();
         pictures.push(picture(&server, &name, &task).await);
-        server.kill().await;
     }
     panic!("{point} is passed without end");
 }
@@ -165,12 +164,21 @@ each_backend! {
             let writers = futures_util::future::join_all((0..4).map(write));
             let enough = async {
                 // A few hundred writes in: any moment will do.
-                while server.users().query_users(pb::QueryUsersRequest { limit: 1, offset: 150, ..Default::default() })
-                    .await.answered().users.is_empty() {}
+                while server
+                    .users()
+                    .query_users(pb::QueryUsersRequest { limit: 1, offset: 150, ..Default::default() })
+                    .await
+                    .answered()
+                    .users
+                    .is_empty()
+                {}
                 server.signal("KILL").await;
             };
             let (written, ()) = tokio::join!(writers, enough);
-            let server = { drop(server); launch.start().await };
+            let server = {
+                drop(server);
+                launch.start().await
+            };
             for (done, doubtful) in written {
                 assert_eq!(server.read(&done).await.len(), done.len(), "no acknowledged write is lost");
                 assert!([0, 5].contains(&server.read(&doubtful).await.len()), "no batch is half written");

@@ -1,11 +1,18 @@
 //! Tasks whose work fails: tried again, given up, and taken up again by `RetryTask`.
 
+use tonic::Code;
+
 use crate::harness::{Answer, Backend, each_backend, pb, user_ids};
 use pb::TaskState;
 
 each_backend! {
     async fn a_step_that_panics_is_tried_again_and_progress_forgives_it(backend: Backend) {
-        let server = backend.launch().flag("--task-batch", "5").failpoints("task_begin=2*off->1*panic->off").start().await;
+        let server = backend
+            .launch()
+            .flag("--task-batch", "5")
+            .failpoints("task_begin=2*off->1*panic->off")
+            .start()
+            .await;
         let ids = user_ids("u", 20);
         server.seed(&ids).await;
 
@@ -34,6 +41,8 @@ each_backend! {
         let versions: i64 = server.read(&ids).await.iter().map(|user| user.version - 1).sum();
         assert_eq!(versions, 10, "what was done stays, the rest is untouched");
 
+        let cancel = pb::CancelTaskRequest { task_id: task.task_id.clone() };
+        server.tasks().cancel_task(cancel).await.refused(Code::FailedPrecondition, "TASK_FINISHED");
         let request = pb::RetryTaskRequest { task_id: task.task_id.clone() };
         let retried = server.tasks().retry_task(request).await.answered().task.unwrap();
         assert!(retried.revision > failed.revision);
@@ -45,7 +54,8 @@ each_backend! {
 
     async fn a_failing_task_does_not_hold_up_others(backend: Backend) {
         // Every step of the first attempt at anything fails; the first task takes the failures.
-        let server = backend.launch().flag("--workers", "2").failpoints("task_begin=3*panic->off").start().await;
+        let server =
+            backend.launch().flag("--workers", "2").failpoints("task_begin=3*panic->off").start().await;
         let (some, others) = (user_ids("some", 5), user_ids("other", 5));
         server.seed(&some).await;
         server.seed(&others).await;
@@ -60,7 +70,11 @@ each_backend! {
         let launch = backend.launch().flag("--task-max-failures", "1").failpoints("task_begin=1*panic->off");
         let server = launch.start().await;
         server.seed(&user_ids("u", 2)).await;
-        let request = pb::DeactivateUsersRequest { user_ids: user_ids("u", 2), request_id: "once".to_owned(), ..Default::default() };
+        let request = pb::DeactivateUsersRequest {
+            user_ids: user_ids("u", 2),
+            request_id: "once".to_owned(),
+            ..Default::default()
+        };
         let task = server.users().deactivate_users(request.clone()).await.answered().task.unwrap();
         let failed = server.watch(&task).await.end().await;
         assert_eq!(failed.state(), TaskState::Failed);

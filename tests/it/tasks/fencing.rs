@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Backend, Process, on_postgres, pb, user_ids};
+use crate::harness::{Backend, Process, eventually, on_postgres, pb, user_ids};
 
 /// What is done while the first replica is paused, and after it wakes up.
 ///
@@ -46,6 +46,37 @@ async fn woken(paused: &Process, ids: &[String]) {
 on_postgres! {
     async fn a_replica_paused_past_its_lease_commits_nothing_more(backend: Backend) {
         pause(&backend, "", 10).await;
+    }
+
+    async fn a_replica_that_wakes_up_while_another_holds_its_task_does_nothing(backend: Backend) {
+        // The first one rests after its second batch, is paused there, and wakes up with its lease lost.
+        let launch = backend.launch().flag("--task-batch", "10").flag("--task-lease", "500ms");
+        let first = launch.failpoints("task_committed=1*off->1*sleep(2000)->off").start().await;
+        let observer = backend.start_with(&["--workers", "0"]).await;
+        let ids = user_ids("u", 100);
+        observer.seed(&ids).await;
+        let task = observer.deactivate_all(&ids).await;
+        eventually("two batches", || async {
+            (observer.task(&task.task_id).await.users_done == 20).then_some(())
+        })
+        .await;
+        first.signal("STOP").await;
+        let before = observer.task(&task.task_id).await;
+        assert_eq!(before.users_done, 20, "it was paused in time");
+
+        // The second one claims the task, and rests before it begins.
+        let launch = backend.launch().flag("--task-batch", "10").flag("--task-lease", "20s");
+        let second = launch.failpoints("task_claimed=1*sleep(3000)->off").start().await;
+        eventually("a claim", || async { (backend.claims_of(&task.task_id).await == 2).then_some(()) }).await;
+        let mut watch = observer.watch_after(&task.task_id, before.revision).await;
+        first.signal("CONT").await;
+        let quiet = tokio::time::timeout(Duration::from_millis(2_400), watch.next()).await;
+        assert!(quiet.is_err(), "nobody but the second one may do anything: {quiet:?}");
+        assert_eq!(observer.task(&task.task_id).await.users_done, 20);
+
+        assert_eq!(watch.end().await.rows_done, 100);
+        assert!(observer.read(&ids).await.iter().all(|user| user.version == 2));
+        drop((first, second));
     }
 
     async fn a_replica_paused_inside_its_transaction_holds_nobody_up(backend: Backend) {

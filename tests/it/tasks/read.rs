@@ -43,10 +43,15 @@ each_backend! {
         let list = pb::ListTaskItemsRequest { task_id: unknown, ..Default::default() };
         server.tasks().list_task_items(list).await.refused(Code::NotFound, "TASK_NOT_FOUND");
         for malformed in ["", "x", "a\0", "00000000-0000-7000-8000-00000000000", &"0".repeat(10_000)] {
-            let status = server.tasks().get_task(get(malformed.to_owned())).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status = server
+                .tasks()
+                .get_task(get(malformed.to_owned()))
+                .await
+                .refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), ["task_id"]);
             let list = pb::ListTaskItemsRequest { task_id: malformed.to_owned(), ..Default::default() };
-            let status = server.tasks().list_task_items(list).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status =
+                server.tasks().list_task_items(list).await.refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), ["task_id"]);
         }
     }
@@ -81,11 +86,17 @@ each_backend! {
             states: states.iter().map(|state| i32::from(*state)).collect(),
             ..Default::default()
         };
-        let kinds = |kinds: &[&str]| pb::ListTasksRequest { kinds: kinds.iter().map(ToString::to_string).collect(), ..Default::default() };
+        let kinds = |kinds: &[&str]| pb::ListTasksRequest {
+            kinds: kinds.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
 
         assert_eq!(list(&server, states(&[TaskState::Pending])).await, std::slice::from_ref(&on));
         assert_eq!(list(&server, states(&[TaskState::Cancelled])).await, std::slice::from_ref(&off));
-        assert_eq!(list(&server, states(&[TaskState::Cancelled, TaskState::Pending])).await, [on.clone(), off.clone()]);
+        assert_eq!(
+            list(&server, states(&[TaskState::Cancelled, TaskState::Pending])).await,
+            [on.clone(), off.clone()]
+        );
         assert!(list(&server, states(&[TaskState::Failed])).await.is_empty());
         assert_eq!(list(&server, kinds(&["deactivate_users"])).await, std::slice::from_ref(&off));
         assert_eq!(list(&server, kinds(&["deactivate_users", "reactivate_users"])).await, [on, off]);
@@ -101,7 +112,8 @@ each_backend! {
             (pb::ListTasksRequest { limit: -1, ..Default::default() }, "limit"),
         ];
         for (request, field) in cases {
-            let status = server.tasks().list_tasks(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status =
+                server.tasks().list_tasks(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), [field]);
         }
         let junk = pb::ListTasksRequest { page_token: "junk".to_owned(), ..Default::default() };
@@ -111,9 +123,14 @@ each_backend! {
     async fn a_page_token_belongs_to_its_list(backend: Backend) {
         let server = backend.start_with(&["--workers", "0"]).await;
         make_tasks(&server, 3).await;
-        let first = server.tasks().list_tasks(pb::ListTasksRequest { limit: 1, ..Default::default() }).await.answered();
+        let first = server
+            .tasks()
+            .list_tasks(pb::ListTasksRequest { limit: 1, ..Default::default() })
+            .await
+            .answered();
         let page_token = first.next_page_token;
-        let other = pb::ListTasksRequest { page_token: page_token.clone(), states: vec![1], ..Default::default() };
+        let other =
+            pb::ListTasksRequest { page_token: page_token.clone(), states: vec![1], ..Default::default() };
         server.tasks().list_tasks(other).await.refused(Code::InvalidArgument, "PAGE_TOKEN_INVALID");
         let items = pb::ListTaskItemsRequest { page_token, ..items(&first.tasks[0]) };
         server.tasks().list_task_items(items).await.refused(Code::InvalidArgument, "PAGE_TOKEN_INVALID");
@@ -129,7 +146,11 @@ each_backend! {
         assert_eq!(first.items.len(), 30, "30 unless said");
         let all = server.items(&task.task_id).await;
         assert_eq!(all.iter().map(|item| item.user_id.clone()).collect::<Vec<_>>(), ids);
-        let mut request = pb::ListTaskItemsRequest { limit: 25, outcomes: vec![ItemOutcome::Failed.into()], ..items(&task) };
+        let mut request = pb::ListTaskItemsRequest {
+            limit: 25,
+            outcomes: vec![ItemOutcome::Failed.into()],
+            ..items(&task)
+        };
         let mut failed = Vec::new();
         loop {
             let page = server.tasks().list_task_items(request.clone()).await.answered();
@@ -159,7 +180,8 @@ each_backend! {
             (pb::ListTaskItemsRequest { limit: -5, ..items(&task) }, "limit"),
         ];
         for (request, field) in cases {
-            let status = server.tasks().list_task_items(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status =
+                server.tasks().list_task_items(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), [field]);
         }
         let token = server.tasks().list_task_items(items(&task)).await.answered().next_page_token;

@@ -27,7 +27,10 @@ each_backend! {
         let last = watch.end().await;
 
         assert_eq!((last.state(), last.users_done), (TaskState::Completed, 150));
-        assert!(watch.seen().iter().any(|task| task.state() == TaskState::Running && task.users_done > 0), "progress is seen");
+        assert!(
+            watch.seen().iter().any(|task| task.state() == TaskState::Running && task.users_done > 0),
+            "progress is seen"
+        );
         assert_eq!(server.task(&task.task_id).await, last);
     }
 
@@ -152,7 +155,10 @@ on_postgres! {
         assert_eq!(one_end, two_end);
         assert_eq!(one_end.users_done, 150);
         for watch in [one, two] {
-            assert!(watch.seen().iter().any(|task| (1..150).contains(&task.users_done)), "progress is seen from afar");
+            assert!(
+                watch.seen().iter().any(|task| (1..150).contains(&task.users_done)),
+                "progress is seen from afar"
+            );
         }
     }
 

@@ -64,7 +64,10 @@ each_backend! {
 
         assert_eq!(decoded.unwrap().claims["user_id"], "ada");
         let secret = &server.credentials().secret;
-        assert!(secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_graphic()), "printable, and long enough");
+        assert!(
+            secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_graphic()),
+            "printable, and long enough"
+        );
     }
 
     async fn no_two_tokens_are_alike(server: TestServer) {
@@ -80,7 +83,15 @@ each_backend! {
             assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), seconds);
         }
         let refused = [
-            (0, 0), (-1, 0), (365 * 86_400 + 1, 0), (i64::MAX, 0), (i64::MIN, 0), (1, 500_000_000), (0, 1), (1, -1), (1, i32::MAX),
+            (0, 0),
+            (-1, 0),
+            (365 * 86_400 + 1, 0),
+            (i64::MAX, 0),
+            (i64::MIN, 0),
+            (1, 500_000_000),
+            (0, 1),
+            (1, -1),
+            (1, i32::MAX),
         ];
         for (seconds, nanos) in refused {
             let fields = refused_fields(&server, valid_for(seconds, nanos), "INVALID_FIELD").await;
@@ -90,7 +101,8 @@ each_backend! {
 
     async fn claims_travel_as_sent_with_whole_numbers_as_integers(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
-        let sent = json!({"device": "phone", "level": 3, "ratio": 0.5, "nested": {"list": [1, null, true, "é"]}});
+        let sent =
+            json!({"device": "phone", "level": 3, "ratio": 0.5, "nested": {"list": [1, null, true, "é"]}});
         let token = mint(&server, with_claims(sent.clone())).await.token;
 
         let (_, claims) = parts(&token);
@@ -105,8 +117,22 @@ each_backend! {
     async fn claims_with_a_meaning_of_their_own_are_refused(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
         let taken = [
-            "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "user_id", "server", "call_cids", "channel_cids", "role", "kid",
-            "usher_", "usher_user_epoch", "usher_anything",
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "nbf",
+            "iat",
+            "jti",
+            "user_id",
+            "server",
+            "call_cids",
+            "channel_cids",
+            "role",
+            "kid",
+            "usher_",
+            "usher_user_epoch",
+            "usher_anything",
         ];
         for name in taken {
             let request = with_claims(json!({"fine": 1, name: true}));
@@ -144,7 +170,10 @@ each_backend! {
         refused("off", Code::FailedPrecondition, "USER_DEACTIVATED").await;
         refused("gone", Code::FailedPrecondition, "USER_DELETED").await;
         for malformed in ["", "a b", "a\0", &"x".repeat(256)] {
-            assert_eq!(fields_of(&refused(malformed, Code::InvalidArgument, "INVALID_FIELD").await), ["user_id"]);
+            assert_eq!(
+                fields_of(&refused(malformed, Code::InvalidArgument, "INVALID_FIELD").await),
+                ["user_id"]
+            );
         }
     }
 }

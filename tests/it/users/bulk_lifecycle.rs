@@ -29,24 +29,41 @@ each_backend! {
         };
         let begun = server.users().deactivate_users(request).await.answered().task.unwrap();
 
-        assert_eq!((begun.kind.as_str(), begun.users_total, begun.phase.as_str()), ("deactivate_users", 450, "users"));
-        assert_eq!((begun.created_by_id.as_str(), begun.reason.as_str(), begun.request_id.as_str()), ("boss", "contract ended", "r1"));
+        assert_eq!(
+            (begun.kind.as_str(), begun.users_total, begun.phase.as_str()),
+            ("deactivate_users", 450, "users")
+        );
+        assert_eq!(
+            (begun.created_by_id.as_str(), begun.reason.as_str(), begun.request_id.as_str()),
+            ("boss", "contract ended", "r1")
+        );
         assert!(begun.created_at.is_some() && begun.finished_at.is_none());
         assert!(begun.revision > 0, "0 stands for no revision");
         let ended = server.completed(&begun).await;
-        assert_eq!((ended.users_done, ended.users_failed, ended.users_unchanged, ended.rows_done), (450, 0, 0, 450));
+        assert_eq!(
+            (ended.users_done, ended.users_failed, ended.users_unchanged, ended.rows_done),
+            (450, 0, 0, 450)
+        );
         assert!(ended.started_at.is_some() && ended.finished_at.is_some() && ended.error.is_none());
         assert_eq!(ended.failures, 0);
-        assert!(server.read(&ids).await.iter().all(|user| user.deactivated_at.is_some() && user.version == 2));
+        assert!(
+            server.read(&ids).await.iter().all(|user| user.deactivated_at.is_some() && user.version == 2)
+        );
         let items = server.items(&begun.task_id).await;
-        assert_eq!(items.iter().map(|item| item.user_id.clone()).collect::<Vec<_>>(), ids, "in the order of the request");
+        assert_eq!(
+            items.iter().map(|item| item.user_id.clone()).collect::<Vec<_>>(),
+            ids,
+            "in the order of the request"
+        );
         assert!(items.iter().enumerate().all(|(at, item)| item.index == i32::try_from(at).unwrap()));
         assert!(items.iter().all(|item| item.outcome() == Done && item.reason.is_empty()));
 
         let back = server.reactivate_all(&ids).await;
         assert_eq!(back.kind, "reactivate_users");
         assert_eq!(server.completed(&back).await.rows_done, 450);
-        assert!(server.read(&ids).await.iter().all(|user| user.deactivated_at.is_none() && user.version == 3));
+        assert!(
+            server.read(&ids).await.iter().all(|user| user.deactivated_at.is_none() && user.version == 3)
+        );
     }
 
     async fn unknown_malformed_deleted_and_unchanged_users_are_items(server: TestServer) {
@@ -58,14 +75,27 @@ each_backend! {
 
         let ended = server.deactivated(&ids).await;
 
-        assert_eq!((ended.users_total, ended.users_done, ended.users_failed, ended.users_unchanged, ended.rows_done), (9, 9, 7, 1, 1));
+        assert_eq!(
+            (ended.users_total, ended.users_done, ended.users_failed, ended.users_unchanged, ended.rows_done),
+            (9, 9, 7, 1, 1)
+        );
         let items = server.items(&ended.task_id).await;
         let told: Vec<_> = items.iter().map(|item| (item.outcome(), item.reason.as_str())).collect();
         let malformed = (Failed, "INVALID_FIELD");
-        assert_eq!(told, [
-            (Failed, "USER_NOT_FOUND"), (Done, ""), malformed, (Failed, "USER_DELETED"), malformed, (Unchanged, ""),
-            malformed, malformed, malformed,
-        ]);
+        assert_eq!(
+            told,
+            [
+                (Failed, "USER_NOT_FOUND"),
+                (Done, ""),
+                malformed,
+                (Failed, "USER_DELETED"),
+                malformed,
+                (Unchanged, ""),
+                malformed,
+                malformed,
+                malformed,
+            ]
+        );
         assert_eq!((items[2].user_id.as_str(), items[8].user_id.as_str()), ("a b", "é"), "told as sent");
         assert_eq!(server.user("off").await.version, 2, "unchanged means untouched");
         assert_eq!(server.user("ada").await.version, 2);
@@ -83,7 +113,8 @@ each_backend! {
         server.upsert(vec![user("a"), user("b")]).await;
         let ended = server.deactivated(&strings(&["b", "a", "b", "x y", "b", "x y"])).await;
         assert_eq!(ended.users_total, 3);
-        let items: Vec<_> = server.items(&ended.task_id).await.into_iter().map(|item| (item.index, item.user_id)).collect();
+        let items: Vec<_> =
+            server.items(&ended.task_id).await.into_iter().map(|item| (item.index, item.user_id)).collect();
         assert_eq!(items, [(0, "b".to_owned()), (1, "a".to_owned()), (2, "x y".to_owned())]);
         assert_eq!(server.user("b").await.version, 2);
     }
@@ -94,7 +125,10 @@ each_backend! {
 
         let ended = server.deactivated(&ids).await;
 
-        assert_eq!((ended.users_total, ended.users_done, ended.users_failed, ended.rows_done), (10_000, 10_000, 8_000, 2_000));
+        assert_eq!(
+            (ended.users_total, ended.users_done, ended.users_failed, ended.rows_done),
+            (10_000, 10_000, 8_000, 2_000)
+        );
         assert!(server.read(&ids).await.iter().all(|user| user.version == 2));
         assert_eq!(server.items(&ended.task_id).await.len(), 10_000);
 
@@ -143,12 +177,18 @@ each_backend! {
 
         assert_eq!(early.task_id, first.task_id);
         assert_eq!((&late, &later), (&ended, &ended), "a repeat tells how the task stands now");
-        assert!(server.read(&ids).await.iter().all(|user| user.version == 3), "deactivated once, reactivated once");
+        assert!(
+            server.read(&ids).await.iter().all(|user| user.version == 3),
+            "deactivated once, reactivated once"
+        );
     }
 
     async fn a_request_id_with_another_body_is_refused(server: TestServer) {
         server.upsert(vec![user("ada"), user("bob")]).await;
-        let once = |ids: &[&str]| pb::DeactivateUsersRequest { request_id: "once".to_owned(), ..deactivate(&strings(ids)) };
+        let once = |ids: &[&str]| pb::DeactivateUsersRequest {
+            request_id: "once".to_owned(),
+            ..deactivate(&strings(ids))
+        };
         server.users().deactivate_users(once(&["ada", "bob"])).await.answered();
 
         for other in [

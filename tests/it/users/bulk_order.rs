@@ -38,7 +38,7 @@ async fn all_in_turn(server: &TestServer, ids: &[String], rounds: usize) {
 each_backend! {
     async fn of_overlapping_tasks_the_last_one_decides(backend: Backend) {
         let server = backend.start_with(&["--task-batch", "7", "--workers", "8"]).await;
-        let ids = user_ids("u", 60);
+        let ids = user_ids("u", 300);
         server.seed(&ids).await;
         all_in_turn(&server, &ids, 6).await;
     }
@@ -52,7 +52,11 @@ each_backend! {
         let last = pb::ReactivateUserRequest { user_id: ids[399].clone(), ..Default::default() };
         let user = server.users().reactivate_user(last).await.answered().user.unwrap();
 
-        assert_eq!((user.deactivated_at, user.version), (None, 3), "deactivated by the task, then reactivated");
+        assert_eq!(
+            (user.deactivated_at, user.version),
+            (None, 3),
+            "deactivated by the task, then reactivated"
+        );
         let ended = server.completed(&task).await;
         assert_eq!((ended.users_done, ended.rows_done), (400, 400));
         assert_eq!(server.user(&ids[399]).await, user);

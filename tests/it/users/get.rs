@@ -55,7 +55,8 @@ each_backend! {
 
         for ids in [ids, Vec::new()] {
             let request = pb::GetUsersRequest { user_ids: ids, include_deleted: false };
-            let status = server.users().get_users(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status =
+                server.users().get_users(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), ["user_ids"]);
         }
     }

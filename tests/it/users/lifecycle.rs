@@ -15,7 +15,8 @@ fn reactivate(id: &str) -> pb::ReactivateUserRequest {
 
 each_backend! {
     async fn the_state_has_changed_when_the_call_returns(server: TestServer) {
-        let before = server.upsert(vec![pb::UserInput { name: "Ada".to_owned(), ..user("ada") }]).await.remove(0);
+        let before =
+            server.upsert(vec![pb::UserInput { name: "Ada".to_owned(), ..user("ada") }]).await.remove(0);
 
         let off = server.users().deactivate_user(deactivate("ada")).await.answered().user.unwrap();
         assert!(off.deactivated_at.is_some());
@@ -40,10 +41,18 @@ each_backend! {
 
     async fn a_user_already_in_that_state_is_refused_and_not_changed(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
-        server.users().reactivate_user(reactivate("ada")).await.refused(Code::FailedPrecondition, "USER_NOT_DEACTIVATED");
+        server
+            .users()
+            .reactivate_user(reactivate("ada"))
+            .await
+            .refused(Code::FailedPrecondition, "USER_NOT_DEACTIVATED");
 
         server.deactivate("ada").await;
-        server.users().deactivate_user(deactivate("ada")).await.refused(Code::FailedPrecondition, "USER_DEACTIVATED");
+        server
+            .users()
+            .deactivate_user(deactivate("ada"))
+            .await
+            .refused(Code::FailedPrecondition, "USER_DEACTIVATED");
 
         assert_eq!(server.user("ada").await.version, 2);
     }
@@ -53,13 +62,22 @@ each_backend! {
 
         server.users().deactivate_user(deactivate("nobody")).await.refused(Code::NotFound, "USER_NOT_FOUND");
         server.users().reactivate_user(reactivate("nobody")).await.refused(Code::NotFound, "USER_NOT_FOUND");
-        server.users().deactivate_user(deactivate("gone")).await.refused(Code::FailedPrecondition, "USER_DELETED");
-        server.users().reactivate_user(reactivate("gone")).await.refused(Code::FailedPrecondition, "USER_DELETED");
+        server
+            .users()
+            .deactivate_user(deactivate("gone"))
+            .await
+            .refused(Code::FailedPrecondition, "USER_DELETED");
+        server
+            .users()
+            .reactivate_user(reactivate("gone"))
+            .await
+            .refused(Code::FailedPrecondition, "USER_DELETED");
     }
 
     async fn the_expected_version_is_kept_to(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
-        let expecting = |version| pb::DeactivateUserRequest { expected_version: Some(version), ..deactivate("ada") };
+        let expecting =
+            |version| pb::DeactivateUserRequest { expected_version: Some(version), ..deactivate("ada") };
 
         for wrong in [0, 2, i64::MAX] {
             server.users().deactivate_user(expecting(wrong)).await.refused(Code::Aborted, "VERSION_MISMATCH");
@@ -80,10 +98,16 @@ each_backend! {
             ("user_id", deactivate("")),
             ("user_id", deactivate("a b")),
             ("user_id", deactivate(&"x".repeat(256))),
-            ("created_by_id", pb::DeactivateUserRequest { created_by_id: "a b".to_owned(), ..deactivate("ada") }),
+            (
+                "created_by_id",
+                pb::DeactivateUserRequest { created_by_id: "a b".to_owned(), ..deactivate("ada") },
+            ),
             ("reason", reason("x".repeat(1_025))),
             ("reason", reason("a\0".to_owned())),
-            ("expected_version", pb::DeactivateUserRequest { expected_version: Some(-1), ..deactivate("ada") }),
+            (
+                "expected_version",
+                pb::DeactivateUserRequest { expected_version: Some(-1), ..deactivate("ada") },
+            ),
         ];
         for (field, request) in cases {
             let status = server.users().deactivate_user(request).await;
@@ -94,7 +118,10 @@ each_backend! {
             ("user_id", reactivate("a\0b")),
             ("name", name("é".repeat(256))),
             ("name", name("a\0".to_owned())),
-            ("created_by_id", pb::ReactivateUserRequest { created_by_id: "é".to_owned(), ..reactivate("off") }),
+            (
+                "created_by_id",
+                pb::ReactivateUserRequest { created_by_id: "é".to_owned(), ..reactivate("off") },
+            ),
             ("reason", pb::ReactivateUserRequest { reason: "x".repeat(1_025), ..reactivate("off") }),
         ];
         for (field, request) in cases {

@@ -1,4 +1,5 @@
-//! `QueryUsers`: what is found, in which order, and what is refused. Filters and pages have files of their own.
+//! `QueryUsers`: what is found, in which order, and what is refused. Filters and pages have files of their
+//! own.
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -43,10 +44,19 @@ each_backend! {
     }
 
     async fn deactivated_and_deleted_users_are_found_on_request_only(server: TestServer) {
-        server.import_users("gone", &[
-            json!({"id": "gone", "deleted_at": "2024-05-01T12:00:00Z"}),
-            json!({"id": "off-and-gone", "deactivated_at": "2024-05-01T12:00:00Z", "deleted_at": "2024-05-01T12:00:00Z"}),
-        ]).await;
+        server
+            .import_users(
+                "gone",
+                &[
+                    json!({"id": "gone", "deleted_at": "2024-05-01T12:00:00Z"}),
+                    json!({
+                        "id": "off-and-gone",
+                        "deactivated_at": "2024-05-01T12:00:00Z",
+                        "deleted_at": "2024-05-01T12:00:00Z",
+                    }),
+                ],
+            )
+            .await;
         server.upsert(vec![user("on"), user("off")]).await;
         server.deactivate("off").await;
         let query = |deactivated, deleted| pb::QueryUsersRequest {
@@ -64,7 +74,11 @@ each_backend! {
         for (deactivated, deleted, ids) in expected {
             let answer = server.users().query_users(query(deactivated, deleted)).await.answered();
             assert_eq!(answer.users.iter().map(|user| user.id.as_str()).collect::<Vec<_>>(), ids);
-            assert_eq!(answer.total, Some(i64::try_from(ids.len()).unwrap()), "the total follows the same rules");
+            assert_eq!(
+                answer.total,
+                Some(i64::try_from(ids.len()).unwrap()),
+                "the total follows the same rules"
+            );
         }
     }
 
@@ -74,17 +88,25 @@ each_backend! {
         shuffled.rotate_left(4);
         server.upsert(shuffled).await;
         assert_eq!(found(&server, sorted(vec![ascending("id")])).await, bytewise);
-        let mut down = found(&server, sorted(vec![by("id", pb::SortDirection::Desc, pb::SortType::Unspecified)])).await;
+        let mut down =
+            found(&server, sorted(vec![by("id", pb::SortDirection::Desc, pb::SortType::Unspecified)])).await;
         down.reverse();
         assert_eq!(down, bytewise);
 
         let names = ["-a", "B", "_", "a", "é", "z"];
         let mut order: Vec<&str> = names.to_vec();
         order.sort_unstable();
-        let users = names.iter().enumerate().map(|(at, name)| pb::UserInput { name: (*name).to_owned(), ..user(&format!("n{at}")) });
+        let users = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| pb::UserInput { name: (*name).to_owned(), ..user(&format!("n{at}")) });
         server.upsert(users.collect()).await;
         let filter = Some(struct_of(json!({"name": {"$exists": true}})));
-        let answer = server.users().query_users(pb::QueryUsersRequest { filter, ..sorted(vec![ascending("name")]) }).await.answered();
+        let answer = server
+            .users()
+            .query_users(pb::QueryUsersRequest { filter, ..sorted(vec![ascending("name")]) })
+            .await
+            .answered();
         assert_eq!(answer.users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), order);
     }
 
@@ -93,7 +115,11 @@ each_backend! {
         assert_eq!(found(&server, sorted(vec![ascending("role")])).await, ["a", "b", "c"]);
         let down = by("role", pb::SortDirection::Desc, pb::SortType::Unspecified);
         assert_eq!(found(&server, sorted(vec![down])).await, ["c", "b", "a"]);
-        assert_eq!(found(&server, pb::QueryUsersRequest::default()).await, ["c", "b", "a"], "created at once: by id, downwards");
+        assert_eq!(
+            found(&server, pb::QueryUsersRequest::default()).await,
+            ["c", "b", "a"],
+            "created at once: by id, downwards"
+        );
     }
 
     async fn absent_values_come_last_in_both_directions(server: TestServer) {
@@ -107,13 +133,22 @@ each_backend! {
     async fn free_data_sorts_by_the_type_asked_for_and_others_come_last(server: TestServer) {
         use pb::SortDirection::{Asc, Desc};
         use pb::SortType::{Boolean, Number, String as Text, Unspecified};
-        server.upsert(vec![
-            custom("number-10", json!({"v": 10})), custom("number-9", json!({"v": 9})), custom("number-9_5", json!({"v": 9.5})),
-            custom("text-10", json!({"v": "10"})), custom("text-9", json!({"v": "9"})),
-            custom("true", json!({"v": true})), custom("false", json!({"v": false})),
-            custom("null", json!({"v": null})), custom("object", json!({"v": {"x": 1}})), user("absent"),
-        ]).await;
-        let order = async |kind, direction| found(&server, sorted(vec![by("custom.v", direction, kind)])).await;
+        server
+            .upsert(vec![
+                custom("number-10", json!({"v": 10})),
+                custom("number-9", json!({"v": 9})),
+                custom("number-9_5", json!({"v": 9.5})),
+                custom("text-10", json!({"v": "10"})),
+                custom("text-9", json!({"v": "9"})),
+                custom("true", json!({"v": true})),
+                custom("false", json!({"v": false})),
+                custom("null", json!({"v": null})),
+                custom("object", json!({"v": {"x": 1}})),
+                user("absent"),
+            ])
+            .await;
+        let order =
+            async |kind, direction| found(&server, sorted(vec![by("custom.v", direction, kind)])).await;
 
         assert_eq!(order(Number, Asc).await[..3], ["number-9", "number-9_5", "number-10"]);
         assert_eq!(order(Number, Desc).await[..3], ["number-10", "number-9_5", "number-9"]);
@@ -121,15 +156,26 @@ each_backend! {
         assert_eq!(order(Unspecified, Asc).await[..2], ["text-10", "text-9"], "text, unless said otherwise");
         assert_eq!(order(Boolean, Asc).await[..2], ["false", "true"]);
         assert_eq!(order(Boolean, Desc).await[..2], ["true", "false"]);
-        assert_eq!(order(Number, Asc).await[3..], ["absent", "false", "null", "object", "text-10", "text-9", "true"], "by id");
-        assert_eq!(order(Number, Desc).await[3..], ["true", "text-9", "text-10", "object", "null", "false", "absent"]);
+        assert_eq!(
+            order(Number, Asc).await[3..],
+            ["absent", "false", "null", "object", "text-10", "text-9", "true"],
+            "by id"
+        );
+        assert_eq!(
+            order(Number, Desc).await[3..],
+            ["true", "text-9", "text-10", "object", "null", "false", "absent"]
+        );
     }
 
     async fn several_keys_sort_within_each_other(server: TestServer) {
-        server.upsert(vec![
-            custom("1", json!({"a": "x", "b": 1})), custom("2", json!({"a": "y", "b": 1})),
-            custom("3", json!({"a": "x", "b": 2})), custom("4", json!({"a": "y", "b": 2})),
-        ]).await;
+        server
+            .upsert(vec![
+                custom("1", json!({"a": "x", "b": 1})),
+                custom("2", json!({"a": "y", "b": 1})),
+                custom("3", json!({"a": "x", "b": 2})),
+                custom("4", json!({"a": "y", "b": 2})),
+            ])
+            .await;
         let sort = vec![
             by("custom.a", pb::SortDirection::Desc, pb::SortType::String),
             by("custom.b", pb::SortDirection::Asc, pb::SortType::Number),
@@ -138,23 +184,36 @@ each_backend! {
     }
 
     async fn bad_sort_keys_are_refused(server: TestServer) {
-        let keys = |count| (0..count).map(|number| ascending(&format!("custom.k{number}"))).collect::<Vec<_>>();
+        let keys =
+            |count| (0..count).map(|number| ascending(&format!("custom.k{number}"))).collect::<Vec<_>>();
         found(&server, sorted(keys(5))).await;
         let six = server.users().query_users(sorted(keys(6))).await;
         assert_eq!(fields_of(&six.refused(Code::InvalidArgument, "INVALID_FIELD")), ["sort"]);
 
         for field in ["", "custom", "custom.", ".a", "custom..a", "custom.a\0", "teams", &"x".repeat(3_000)] {
-            let status = match server.users().query_users(sorted(vec![ascending("id"), ascending(field)])).await {
-                Ok(_) => panic!("{field:?} should be refused"),
-                refused => refused.refused(Code::InvalidArgument, "INVALID_FIELD"),
-            };
-            assert!(fields_of(&status).iter().all(|path| path.starts_with("sort[1]")), "{field:?}: {status:?}");
+            let status =
+                match server.users().query_users(sorted(vec![ascending("id"), ascending(field)])).await {
+                    Ok(_) => panic!("{field:?} should be refused"),
+                    refused => refused.refused(Code::InvalidArgument, "INVALID_FIELD"),
+                };
+            assert!(
+                fields_of(&status).iter().all(|path| path.starts_with("sort[1]")),
+                "{field:?}: {status:?}"
+            );
         }
         let unknown = pb::SortKey { field: "id".to_owned(), direction: 7, r#type: 0 };
-        let status = server.users().query_users(sorted(vec![unknown])).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+        let status = server
+            .users()
+            .query_users(sorted(vec![unknown]))
+            .await
+            .refused(Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(fields_of(&status), ["sort[0].direction"]);
         let unknown = pb::SortKey { field: "id".to_owned(), direction: 0, r#type: 9 };
-        let status = server.users().query_users(sorted(vec![unknown])).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+        let status = server
+            .users()
+            .query_users(sorted(vec![unknown]))
+            .await
+            .refused(Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(fields_of(&status), ["sort[0].type"]);
     }
 
@@ -167,7 +226,8 @@ each_backend! {
             assert_eq!(users[0].blocked_user_ids, expected);
         }
         let unknown = pb::QueryUsersRequest { view: 9, ..Default::default() };
-        let status = server.users().query_users(unknown).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+        let status =
+            server.users().query_users(unknown).await.refused(Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(fields_of(&status), ["view"]);
     }
 

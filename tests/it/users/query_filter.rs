@@ -66,7 +66,10 @@ each_backend! {
             (json!({"$or": [{"id": "bob"}, {"custom.city": "London"}]}), &["ada", "bob"]),
             (json!({"$nor": [{"role": "user"}, {"level": 3}]}), &["dee"]),
             (json!({"$and": [{"role": "user"}, {"$or": [{"level": 1}, {"level": "3"}]}]}), &["bob", "cy"]),
-            (json!({"created_at": {"$gt": "2020-01-01T00:00:00Z", "$lt": "2999-01-01T00:00:00+02:00"}}), &["ada", "bob", "cy", "dee"]),
+            (
+                json!({"created_at": {"$gt": "2020-01-01T00:00:00Z", "$lt": "2999-01-01T00:00:00+02:00"}}),
+                &["ada", "bob", "cy", "dee"],
+            ),
         ];
         for (asked, expected) in cases {
             assert_eq!(found(&server, filter(asked.clone())).await, expected, "{asked}");
@@ -93,12 +96,32 @@ each_backend! {
 
     async fn what_is_no_filter_is_refused(server: TestServer) {
         let cases = [
-            json!({"id": 5}), json!({"id": {}}), json!({"id": ["a"]}), json!({"id": {"$in": "a"}}), json!({"id": {"$in": [["a"]]}}),
-            json!({"id": {"$eq": {"a": 1}}}), json!({"id": {"$exists": "yes"}}), json!({"level": {"$eq": {"a": 1}}}),
-            json!({"level": {"a": 1}}), json!({"$and": []}), json!({"$or": []}), json!({"$nor": []}), json!({"$or": [{}, "a"]}),
-            json!({"role": {"$in": [1]}}), json!({"": 1}), json!({"custom": 1}), json!({"custom.": 1}), json!({".a": 1}),
-            json!({"a..b": 1}), json!({"a.": 1}), json!({"level": {"$gt": null}}), json!({"level": {"$gt": [1]}}),
-            json!({"id": "a\0"}), json!({"a\0": 1}), json!({"city": "a\0"}), json!({"city": {"$in": ["a\0"]}}),
+            json!({"id": 5}),
+            json!({"id": {}}),
+            json!({"id": ["a"]}),
+            json!({"id": {"$in": "a"}}),
+            json!({"id": {"$in": [["a"]]}}),
+            json!({"id": {"$eq": {"a": 1}}}),
+            json!({"id": {"$exists": "yes"}}),
+            json!({"level": {"$eq": {"a": 1}}}),
+            json!({"level": {"a": 1}}),
+            json!({"$and": []}),
+            json!({"$or": []}),
+            json!({"$nor": []}),
+            json!({"$or": [{}, "a"]}),
+            json!({"role": {"$in": [1]}}),
+            json!({"": 1}),
+            json!({"custom": 1}),
+            json!({"custom.": 1}),
+            json!({".a": 1}),
+            json!({"a..b": 1}),
+            json!({"a.": 1}),
+            json!({"level": {"$gt": null}}),
+            json!({"level": {"$gt": [1]}}),
+            json!({"id": "a\0"}),
+            json!({"a\0": 1}),
+            json!({"city": "a\0"}),
+            json!({"city": {"$in": ["a\0"]}}),
         ];
         for bad in cases {
             refusal(&server, bad).await;
@@ -107,9 +130,29 @@ each_backend! {
 
     async fn names_and_values_never_become_sql(server: TestServer) {
         seed(&server).await;
-        for text in ["' OR 1=1 --", "\" OR 1=1 --", "$.a", "a']", "a\"]", "%", "_", "\\", "a->>b", "{}", "[0]", "é", "`"] {
-            for asked in [json!({"city": text}), json!({"id": text}), json!({"name": {"$in": [text]}}), json!({text: "x"}),
-                          json!({format!("custom.{text}"): {"$exists": true}}), json!({"tags": {"$contains": text}})] {
+        for text in [
+            "' OR 1=1 --",
+            "\" OR 1=1 --",
+            "$.a",
+            "a']",
+            "a\"]",
+            "%",
+            "_",
+            "\\",
+            "a->>b",
+            "{}",
+            "[0]",
+            "é",
+            "`",
+        ] {
+            for asked in [
+                json!({"city": text}),
+                json!({"id": text}),
+                json!({"name": {"$in": [text]}}),
+                json!({text: "x"}),
+                json!({format!("custom.{text}"): {"$exists": true}}),
+                json!({"tags": {"$contains": text}}),
+            ] {
                 match server.users().query_users(filter(asked.clone())).await {
                     Ok(answer) => assert!(answer.into_inner().users.is_empty(), "{asked}"),
                     Err(status) => assert_eq!(status.code(), Code::InvalidArgument, "{asked}: {status:?}"),
@@ -120,14 +163,16 @@ each_backend! {
 
     async fn filters_nest_eight_deep_and_no_deeper(server: TestServer) {
         seed(&server).await;
-        let nest = |levels: usize| (0..levels).fold(json!({"id": "ada"}), |inner, _| json!({"$and": [inner]}));
+        let nest =
+            |levels: usize| (0..levels).fold(json!({"id": "ada"}), |inner, _| json!({"$and": [inner]}));
         assert_eq!(found(&server, filter(nest(8))).await, ["ada"]);
         refusal(&server, nest(9)).await;
     }
 
     async fn a_hundred_tests_are_taken_where_members_of_a_list_count_a_tenth(server: TestServer) {
         seed(&server).await;
-        let tests = |count: usize| json!({"$or": (0..count).map(|number| json!({format!("f{number}"): 1})).collect::<Vec<_>>()});
+        let test = |number: usize| json!({format!("f{number}"): 1});
+        let tests = |count: usize| json!({"$or": (0..count).map(test).collect::<Vec<_>>()});
         assert!(found(&server, filter(tests(100))).await.is_empty());
         refusal(&server, tests(101)).await;
 
@@ -135,7 +180,8 @@ each_backend! {
         assert!(found(&server, filter(json!({"id": {"$in": members(900)}}))).await.is_empty());
         refusal(&server, json!({"id": {"$in": members(1_001)}})).await;
         refusal(&server, json!({"id": {"$nin": members(1_001)}})).await;
-        refusal(&server, json!({"$or": [{"id": {"$in": members(600)}}, {"role": {"$in": members(600)}}]})).await;
+        refusal(&server, json!({"$or": [{"id": {"$in": members(600)}}, {"role": {"$in": members(600)}}]}))
+            .await;
     }
 
     async fn filter_bombs_are_refused_and_not_worked_on(server: TestServer) {

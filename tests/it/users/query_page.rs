@@ -42,7 +42,11 @@ each_backend! {
         assert_eq!(found(&server, limited(1)).await, ["u-00000"]);
         assert_eq!(found(&server, limited(1_000)).await.len(), 1_000);
         for limit in [1_001, -1, i32::MAX, i32::MIN] {
-            let status = server.users().query_users(limited(limit)).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status = server
+                .users()
+                .query_users(limited(limit))
+                .await
+                .refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), ["limit"]);
         }
     }
@@ -53,7 +57,8 @@ each_backend! {
         assert_eq!(found(&server, at(1)).await, ["u-00001", "u-00002"]);
         assert_eq!(found(&server, at(1_000)).await, ["u-01000", "u-01001"]);
         for offset in [1_001, -1, i32::MAX] {
-            let status = server.users().query_users(at(offset)).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+            let status =
+                server.users().query_users(at(offset)).await.refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(fields_of(&status), ["offset"]);
         }
         let token = first_token(&server, query()).await;
@@ -85,7 +90,8 @@ each_backend! {
             upwards.limit = 1;
             assert_eq!(found(&server, upwards).await[0], *expected.last().unwrap());
         }
-        let between = pb::QueryUsersRequest { id_gt: "u-00000".to_owned(), id_lte: "u-00003".to_owned(), ..query() };
+        let between =
+            pb::QueryUsersRequest { id_gt: "u-00000".to_owned(), id_lte: "u-00003".to_owned(), ..query() };
         assert_eq!(found(&server, between).await, ["u-00001", "u-00002", "u-00003"]);
     }
 
@@ -107,12 +113,16 @@ each_backend! {
         use pb::SortDirection::{Asc, Desc};
         use pb::SortType::{Boolean, Number, Unspecified};
         let roles = ["user", "admin", "guest"];
-        let users: Vec<_> = user_ids("u", 97).iter().enumerate().map(|(at, id)| pb::UserInput {
-            role: roles[at % 3].to_owned(),
-            name: if at % 4 == 0 { String::new() } else { format!("name {}", at % 5) },
-            custom: (at % 7 != 0).then(|| struct_of(json!({"score": at % 6, "flag": at % 2 == 0}))),
-            ..user(id)
-        }).collect();
+        let users: Vec<_> = user_ids("u", 97)
+            .iter()
+            .enumerate()
+            .map(|(at, id)| pb::UserInput {
+                role: roles[at % 3].to_owned(),
+                name: if at % 4 == 0 { String::new() } else { format!("name {}", at % 5) },
+                custom: (at % 7 != 0).then(|| struct_of(json!({"score": at % 6, "flag": at % 2 == 0}))),
+                ..user(id)
+            })
+            .collect();
         server.upsert(users).await;
         let orders = [
             vec![],
@@ -120,13 +130,23 @@ each_backend! {
             vec![by("name", Asc, Unspecified)],
             vec![by("name", Desc, Unspecified)],
             vec![by("role", Asc, Unspecified), by("custom.score", Desc, Number)],
-            vec![by("custom.flag", Desc, Boolean), by("name", Asc, Unspecified), by("created_at", Desc, Unspecified)],
+            vec![
+                by("custom.flag", Desc, Boolean),
+                by("name", Asc, Unspecified),
+                by("created_at", Desc, Unspecified),
+            ],
             vec![by("updated_at", Asc, Unspecified)],
         ];
         for sort in orders {
-            let whole = found(&server, pb::QueryUsersRequest { sort: sort.clone(), limit: 1_000, ..Default::default() }).await;
+            let whole = found(
+                &server,
+                pb::QueryUsersRequest { sort: sort.clone(), limit: 1_000, ..Default::default() },
+            )
+            .await;
             assert_eq!(whole.len(), 97);
-            let paged = pages(&server, pb::QueryUsersRequest { sort: sort.clone(), limit: 8, ..Default::default() }).await;
+            let paged =
+                pages(&server, pb::QueryUsersRequest { sort: sort.clone(), limit: 8, ..Default::default() })
+                    .await;
             assert_eq!(paged.concat(), whole, "{sort:?}");
             assert!(paged.iter().all(|page| page.len() <= 8));
         }
@@ -153,7 +173,10 @@ each_backend! {
 
     async fn pages_are_cut_by_size_and_go_on(server: TestServer) {
         let ids = user_ids("u", 1_000);
-        let heavy = |id: &String| pb::UserInput { custom: Some(struct_of(json!({"t": "x".repeat(5_000)}))), ..user(id) };
+        let heavy = |id: &String| pb::UserInput {
+            custom: Some(struct_of(json!({"t": "x".repeat(5_000)}))),
+            ..user(id)
+        };
         for some in ids.chunks(250) {
             server.upsert(some.iter().map(heavy).collect()).await;
         }
@@ -165,7 +188,14 @@ each_backend! {
     async fn a_damaged_token_is_refused(server: TestServer) {
         server.seed(&user_ids("u", 40)).await;
         let token = first_token(&server, query()).await;
-        let mut damaged = vec!["x".to_owned(), "=".to_owned(), "é".to_owned(), "A".repeat(20_000), format!("{token}A"), token[1..].to_owned()];
+        let mut damaged = vec![
+            "x".to_owned(),
+            "=".to_owned(),
+            "é".to_owned(),
+            "A".repeat(20_000),
+            format!("{token}A"),
+            token[1..].to_owned(),
+        ];
         for at in [0, token.len() / 3, token.len() / 2, token.len() - 1] {
             let mut text: Vec<char> = token.chars().collect();
             text[at] = if text[at] == 'A' { 'B' } else { 'A' };
@@ -181,10 +211,14 @@ each_backend! {
     async fn a_token_of_another_query_is_refused(server: TestServer) {
         server.seed(&user_ids("u", 40)).await;
         let token = first_token(&server, query()).await;
-        let with_token = |request: pb::QueryUsersRequest| pb::QueryUsersRequest { page_token: token.clone(), ..request };
+        let with_token =
+            |request: pb::QueryUsersRequest| pb::QueryUsersRequest { page_token: token.clone(), ..request };
         let others = [
             pb::QueryUsersRequest { filter: Some(struct_of(json!({"role": "user"}))), ..query() },
-            pb::QueryUsersRequest { sort: vec![by("id", pb::SortDirection::Desc, pb::SortType::Unspecified)], ..query() },
+            pb::QueryUsersRequest {
+                sort: vec![by("id", pb::SortDirection::Desc, pb::SortType::Unspecified)],
+                ..query()
+            },
             pb::QueryUsersRequest { sort: Vec::new(), ..query() },
             pb::QueryUsersRequest { include_deactivated_users: true, ..query() },
             pb::QueryUsersRequest { include_deleted_users: true, ..query() },

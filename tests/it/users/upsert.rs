@@ -131,11 +131,14 @@ each_backend! {
 
     async fn an_unknown_role_fails_the_whole_batch(server: TestServer) {
         let knight = pb::UserInput { role: "knight".to_owned(), ..user("bob") };
-        let status = upsert(&server, vec![user("ada"), knight]).await.refused(Code::NotFound, "ROLE_NOT_FOUND");
+        let status =
+            upsert(&server, vec![user("ada"), knight]).await.refused(Code::NotFound, "ROLE_NOT_FOUND");
         assert_eq!(fields_of(&status), ["users[1].role"]);
 
-        let in_team = pb::UserInput { teams_role: [("red".to_owned(), "knight".to_owned())].into(), ..user("bob") };
-        let status = upsert(&server, vec![user("ada"), in_team]).await.refused(Code::NotFound, "ROLE_NOT_FOUND");
+        let in_team =
+            pb::UserInput { teams_role: [("red".to_owned(), "knight".to_owned())].into(), ..user("bob") };
+        let status =
+            upsert(&server, vec![user("ada"), in_team]).await.refused(Code::NotFound, "ROLE_NOT_FOUND");
         assert_eq!(fields_of(&status), ["users[1].teams_role"]);
 
         assert!(server.read(&["ada".into(), "bob".into()]).await.is_empty(), "nothing is half written");
@@ -226,7 +229,8 @@ each_backend! {
 
         futures_util::future::join_all((0..16).map(write)).await;
 
-        let versions: Vec<i64> = server.read(&user_ids("u", 20)).await.iter().map(|user| user.version).collect();
+        let versions: Vec<i64> =
+            server.read(&user_ids("u", 20)).await.iter().map(|user| user.version).collect();
         assert_eq!(versions, [16; 20], "each write counts once");
     }
 }

@@ -63,12 +63,30 @@ fn nested(levels: usize) -> Value {
 
 each_backend! {
     async fn ids_keep_to_their_pattern_and_length(server: TestServer) {
-        all_stored(&server, vec![
-            ("one character", user("a")),
-            ("every kind of character", user("A-z_0@9")),
-            ("255 characters", user(&"x".repeat(255))),
-        ]).await;
-        let refused = ["", " ", "a b", "a.b", "a/b", "a|b", "a:b", "é", "日", "a\0", "a\n", "\u{202e}a", "'; DROP TABLE users; --"];
+        all_stored(
+            &server,
+            vec![
+                ("one character", user("a")),
+                ("every kind of character", user("A-z_0@9")),
+                ("255 characters", user(&"x".repeat(255))),
+            ],
+        )
+        .await;
+        let refused = [
+            "",
+            " ",
+            "a b",
+            "a.b",
+            "a/b",
+            "a|b",
+            "a:b",
+            "é",
+            "日",
+            "a\0",
+            "a\n",
+            "\u{202e}a",
+            "'; DROP TABLE users; --",
+        ];
         all_refused(&server, refused.into_iter().map(|id| (id, "id", user(id))).collect()).await;
         all_refused(&server, vec![("256 characters", "id", user(&"x".repeat(256)))]).await;
     }
@@ -77,30 +95,46 @@ each_backend! {
         let name = |name: String| pb::UserInput { name, ..user("ada") };
         let image = |image: String| pb::UserInput { image, ..user("ada") };
         let language = |language: String| pb::UserInput { language, ..user("ada") };
-        all_stored(&server, vec![
-            ("a name of 255 characters, not bytes", name("é".repeat(255))),
-            ("an image of 2,048 bytes", image("i".repeat(2_048))),
-            ("a language of 64 bytes", language("l".repeat(64))),
-        ]).await;
-        all_refused(&server, vec![
-            ("a name of 256 characters", "name", name("é".repeat(256))),
-            ("an image of 2,049 bytes", "image", image("i".repeat(2_049))),
-            ("a language of 65 bytes", "language", language("l".repeat(65))),
-        ]).await;
+        all_stored(
+            &server,
+            vec![
+                ("a name of 255 characters, not bytes", name("é".repeat(255))),
+                ("an image of 2,048 bytes", image("i".repeat(2_048))),
+                ("a language of 64 bytes", language("l".repeat(64))),
+            ],
+        )
+        .await;
+        all_refused(
+            &server,
+            vec![
+                ("a name of 256 characters", "name", name("é".repeat(256))),
+                ("an image of 2,049 bytes", "image", image("i".repeat(2_049))),
+                ("a language of 65 bytes", "language", language("l".repeat(65))),
+            ],
+        )
+        .await;
     }
 
     async fn teams_keep_to_their_number_and_length(server: TestServer) {
         let teams = |count: usize| (0..count).map(|number| format!("t{number}")).collect::<Vec<_>>();
-        all_stored(&server, vec![
-            ("250 teams", with_teams(teams(250))),
-            ("a team of 100 bytes", with_teams(vec!["é".repeat(50)])),
-        ]).await;
-        all_refused(&server, vec![
-            ("251 teams", "teams", with_teams(teams(251))),
-            ("a team of 101 bytes", "teams[1]", with_teams(vec!["ok".to_owned(), "x".repeat(101)])),
-            ("a team of 102 bytes in 51 characters", "teams[0]", with_teams(vec!["é".repeat(51)])),
-            ("an empty team", "teams[0]", with_teams(vec![String::new()])),
-        ]).await;
+        all_stored(
+            &server,
+            vec![
+                ("250 teams", with_teams(teams(250))),
+                ("a team of 100 bytes", with_teams(vec!["é".repeat(50)])),
+            ],
+        )
+        .await;
+        all_refused(
+            &server,
+            vec![
+                ("251 teams", "teams", with_teams(teams(251))),
+                ("a team of 101 bytes", "teams[1]", with_teams(vec!["ok".to_owned(), "x".repeat(101)])),
+                ("a team of 102 bytes in 51 characters", "teams[0]", with_teams(vec!["é".repeat(51)])),
+                ("an empty team", "teams[0]", with_teams(vec![String::new()])),
+            ],
+        )
+        .await;
     }
 
     async fn roles_by_team_keep_to_their_number_and_length(server: TestServer) {
@@ -113,35 +147,57 @@ each_backend! {
             teams_role: [(team.to_owned(), role.to_owned())].into(),
             ..user("ada")
         };
-        all_refused(&server, vec![
-            ("251 teams", "teams_role", by_team(251)),
-            ("a team of 101 bytes", "teams_role", one(&"x".repeat(101), "user")),
-            ("no team", "teams_role", one("", "user")),
-            ("no role", "teams_role", one("red", "")),
-        ]).await;
+        all_refused(
+            &server,
+            vec![
+                ("251 teams", "teams_role", by_team(251)),
+                ("a team of 101 bytes", "teams_role", one(&"x".repeat(101), "user")),
+                ("no team", "teams_role", one("", "user")),
+                ("no role", "teams_role", one("red", "")),
+            ],
+        )
+        .await;
     }
 
     async fn a_nul_is_refused_wherever_text_is(server: TestServer) {
         let nul = || "a\0b".to_owned();
-        all_refused(&server, vec![
-            ("in a name", "name", pb::UserInput { name: nul(), ..user("ada") }),
-            ("in an image", "image", pb::UserInput { image: nul(), ..user("ada") }),
-            ("in a role", "role", pb::UserInput { role: nul(), ..user("ada") }),
-            ("in a language", "language", pb::UserInput { language: nul(), ..user("ada") }),
-            ("in a team", "teams[0]", with_teams(vec![nul()])),
-            ("in a team with a role", "teams_role", pb::UserInput { teams_role: [(nul(), "user".to_owned())].into(), ..user("ada") }),
-            ("in the role of a team", "teams_role", pb::UserInput { teams_role: [("red".to_owned(), nul())].into(), ..user("ada") }),
-            ("in free text", "custom.a[0].b", with_custom(json!({"a": [{"b": "x\0"}]}))),
-            ("in a free name", "custom.a\u{fffd}", with_custom(json!({"a\0": 1}))),
-        ]).await;
+        all_refused(
+            &server,
+            vec![
+                ("in a name", "name", pb::UserInput { name: nul(), ..user("ada") }),
+                ("in an image", "image", pb::UserInput { image: nul(), ..user("ada") }),
+                ("in a role", "role", pb::UserInput { role: nul(), ..user("ada") }),
+                ("in a language", "language", pb::UserInput { language: nul(), ..user("ada") }),
+                ("in a team", "teams[0]", with_teams(vec![nul()])),
+                (
+                    "in a team with a role",
+                    "teams_role",
+                    pb::UserInput { teams_role: [(nul(), "user".to_owned())].into(), ..user("ada") },
+                ),
+                (
+                    "in the role of a team",
+                    "teams_role",
+                    pb::UserInput { teams_role: [("red".to_owned(), nul())].into(), ..user("ada") },
+                ),
+                ("in free text", "custom.a[0].b", with_custom(json!({"a": [{"b": "x\0"}]}))),
+                ("in a free name", "custom.a\u{fffd}", with_custom(json!({"a\0": 1}))),
+            ],
+        )
+        .await;
     }
 
     async fn free_data_nests_sixteen_levels_deep(server: TestServer) {
-        all_stored(&server, vec![
-            ("16 levels", with_custom(nested(16))),
-            ("arrays count", with_custom(json!({"a": [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}))),
-        ]).await;
-        for (what, custom) in [("17 levels", nested(17)), ("17 with arrays", json!({"a": [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}))] {
+        all_stored(
+            &server,
+            vec![
+                ("16 levels", with_custom(nested(16))),
+                ("arrays count", with_custom(json!({"a": [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}))),
+            ],
+        )
+        .await;
+        for (what, custom) in
+            [("17 levels", nested(17)), ("17 with arrays", json!({"a": [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}))]
+        {
             let status = refusal(&server, what, with_custom(custom)).await;
             assert!(fields_of(&status)[0].starts_with("users[1].custom."), "{what}: {status:?}");
             Err::<tonic::Response<()>, _>(status).refused(Code::InvalidArgument, "INVALID_FIELD");
@@ -150,13 +206,19 @@ each_backend! {
 
     async fn numbers_are_stored_as_they_are_or_refused(server: TestServer) {
         let edge = 9_007_199_254_740_992.0;
-        let stored = [0.0, 1.0, -1.0, 0.1, 1.5e300, -2.5e-300, 5e-324, f64::MAX, f64::MIN_POSITIVE, edge, -edge];
-        all_stored(&server, stored.into_iter().map(|number| ("a number", with_number(number))).collect()).await;
-        all_refused(&server, vec![
-            ("not a number", "custom.n", with_number(f64::NAN)),
-            ("infinity", "custom.n", with_number(f64::INFINITY)),
-            ("minus infinity", "custom.n", with_number(f64::NEG_INFINITY)),
-        ]).await;
+        let stored =
+            [0.0, 1.0, -1.0, 0.1, 1.5e300, -2.5e-300, 5e-324, f64::MAX, f64::MIN_POSITIVE, edge, -edge];
+        all_stored(&server, stored.into_iter().map(|number| ("a number", with_number(number))).collect())
+            .await;
+        all_refused(
+            &server,
+            vec![
+                ("not a number", "custom.n", with_number(f64::NAN)),
+                ("infinity", "custom.n", with_number(f64::INFINITY)),
+                ("minus infinity", "custom.n", with_number(f64::NEG_INFINITY)),
+            ],
+        )
+        .await;
     }
 
     async fn any_finite_number_is_read_back_bit_by_bit(server: TestServer) {
@@ -164,7 +226,10 @@ each_backend! {
         let numbers: Vec<f64> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             f64::from_bits(state)
-        }).filter(|number| number.is_finite()).take(400).collect();
+        })
+        .filter(|number| number.is_finite())
+        .take(400)
+        .collect();
         let ids = user_ids("u", numbers.len());
         let input = |(id, number): (&String, &f64)| pb::UserInput { id: id.clone(), ..with_number(*number) };
 
@@ -186,13 +251,28 @@ each_backend! {
 
     async fn naughty_text_comes_back_as_sent(server: TestServer) {
         let texts = [
-            "'; DROP TABLE users; --", "\\", "\"", "%_", "\u{1}\u{1f}\u{7f}", "\u{feff}", "e\u{301} é", "🏳️‍🌈", "\u{202e}txt",
-            "${jndi:ldap://x}", "null", "{{7*7}}", "\r\n", "\u{ffff}", "\u{10ffff}", " leading and trailing ",
+            "'; DROP TABLE users; --",
+            "\\",
+            "\"",
+            "%_",
+            "\u{1}\u{1f}\u{7f}",
+            "\u{feff}",
+            "e\u{301} é",
+            "🏳️‍🌈",
+            "\u{202e}txt",
+            "${jndi:ldap://x}",
+            "null",
+            "{{7*7}}",
+            "\r\n",
+            "\u{ffff}",
+            "\u{10ffff}",
+            " leading and trailing ",
         ];
         for text in texts {
             let name = text.to_owned();
             let custom = Some(struct_of(json!({text: text, "nested": {text: [text]}})));
-            let stored = server.upsert(vec![pb::UserInput { name, custom: custom.clone(), ..user("ada") }]).await;
+            let stored =
+                server.upsert(vec![pb::UserInput { name, custom: custom.clone(), ..user("ada") }]).await;
             assert_eq!((stored[0].name.as_str(), &stored[0].custom), (text, &custom));
             assert_eq!(server.user("ada").await, stored[0], "{text:?}");
         }
@@ -232,7 +312,8 @@ each_backend! {
     }
 
     async fn every_concerned_user_is_named_up_to_fifty(server: TestServer) {
-        let knights = (0..60).map(|number| pb::UserInput { role: "knight".to_owned(), ..user(&format!("k{number}")) });
+        let knights =
+            (0..60).map(|number| pb::UserInput { role: "knight".to_owned(), ..user(&format!("k{number}")) });
         let request = pb::UpsertUsersRequest { users: knights.collect() };
         let status = server.users().upsert_users(request).await.refused(Code::NotFound, "ROLE_NOT_FOUND");
         let expected: Vec<String> = (0..50).map(|at| format!("users[{at}].role")).collect();
@@ -242,16 +323,23 @@ each_backend! {
 
     async fn times_outside_the_years_1_to_9999_are_refused(server: TestServer) {
         let until = |seconds, nanos| pb::UserInput {
-            push_notifications: Some(pb::PushNotifications { disabled: true, disabled_until: Some(Timestamp { seconds, nanos }) }),
+            push_notifications: Some(pb::PushNotifications {
+                disabled: true,
+                disabled_until: Some(Timestamp { seconds, nanos }),
+            }),
             ..user("ada")
         };
         let field = "push_notifications.disabled_until";
-        all_refused(&server, vec![
-            ("the year 10000", field, until(253_402_300_800, 0)),
-            ("the end of time", field, until(i64::MAX, 0)),
-            ("the year 0", field, until(-62_135_596_801, 0)),
-            ("negative nanoseconds", field, until(0, -1)),
-            ("too many nanoseconds", field, until(0, 1_000_000_000)),
-        ]).await;
+        all_refused(
+            &server,
+            vec![
+                ("the year 10000", field, until(253_402_300_800, 0)),
+                ("the end of time", field, until(i64::MAX, 0)),
+                ("the year 0", field, until(-62_135_596_801, 0)),
+                ("negative nanoseconds", field, until(0, -1)),
+                ("too many nanoseconds", field, until(0, 1_000_000_000)),
+            ],
+        )
+        .await;
     }
 }

@@ -24,6 +24,8 @@ use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work, migration};
 
 /// How often a transaction that lost a race is run in all.
 const ATTEMPTS: u32 = 8;
+/// The database ends what takes too long by itself; without any word from it, this long after.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A transaction whose process stands still lets go of its locks by then, so that a worker that was paused
 /// in the middle of a batch keeps others from its task hardly longer than its lease.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
@@ -143,7 +145,10 @@ impl Backend for Postgres {
         work: Work,
     ) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let lost = match self.clone().attempt(deadline, &work).await {
+            let bound = deadline.map_or(self.timeout + PATIENCE, |deadline| deadline.left() + PATIENCE);
+            // A peer that is gone without a word is not waited for as long as TCP would.
+            let tried = tokio::time::timeout(bound, self.clone().attempt(deadline, &work)).await;
+            let lost = match tried.unwrap_or(Err(StoreError::Unavailable("no answer"))) {
                 Ok(Verdict::Commit | Verdict::RollBack) => return Ok(()),
                 Ok(Verdict::Retry) => None,
                 Err(StoreError::Conflict) => Some(StoreError::Conflict),

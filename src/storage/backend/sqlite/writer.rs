@@ -142,7 +142,9 @@ async fn commit_together(
     let begun = Instant::now();
     let mut answers = Vec::new();
     while let Some(job) = group.pop_front() {
-        if is_waited_for(&job) {
+        if is_over_time(&job) {
+            job.answer.send(Err(StoreError::Timeout)).ok();
+        } else if !job.answer.is_closed() {
             let done = in_savepoint(&tx, &job).await;
             answers.push(job.answer);
             if let Err(err) = done {
@@ -162,9 +164,9 @@ async fn commit_together(
     answer_all(answers.into_iter(), &committed);
 }
 
-/// Nobody waits any more for a call that was cancelled or is over its time: it is not begun.
-fn is_waited_for(job: &Job) -> bool {
-    !job.answer.is_closed() && job.deadline.is_none_or(|deadline| !deadline.left().is_zero())
+/// What is over its time before it was begun is not begun; nor is what nobody waits for any more.
+fn is_over_time(job: &Job) -> bool {
+    job.deadline.is_some_and(|deadline| deadline.left().is_zero())
 }
 
 async fn in_savepoint(tx: &Arc<DatabaseTransaction>, job: &Job) -> Result<(), StoreError> {
