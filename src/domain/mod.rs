@@ -18,6 +18,7 @@ use std::sync::Arc;
 use self::apps::keys::KeyRing;
 pub use self::call::{Call, Caller, Identity};
 pub use self::error::{Error, Subject};
+use self::tokens::Standings;
 use self::vault::Vault;
 use crate::engine::Engine;
 use crate::model::clock::{Clock, Deadline, Timestamp};
@@ -31,15 +32,17 @@ pub struct Domain {
     clock: Arc<dyn Clock>,
     vault: Arc<Vault>,
     keys: Arc<KeyRing>,
+    standings: Arc<Standings>,
 }
 
 impl Domain {
     /// Puts the rules over a database and an engine.
     pub fn new(store: Store, engine: Engine, clock: Arc<dyn Clock>, vault: Arc<Vault>) -> Self {
-        Self { store, engine, clock, vault, keys: Arc::default() }
+        Self { store, engine, clock, vault, keys: Arc::default(), standings: Arc::default() }
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time of day, as everything here is dated.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 

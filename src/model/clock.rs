@@ -1,5 +1,6 @@
 //! Time as usher keeps it, and where it comes from. The only place that reads a wall clock.
 
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
@@ -92,6 +93,31 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The database's clock, read now and then, and the monotonic clock in between.
+///
+/// So all replicas have one time, whatever their machines say.
+#[derive(Debug)]
+pub struct AnchoredClock(RwLock<(Timestamp, Instant)>);
+
+impl AnchoredClock {
+    /// A clock that showed `time` at `read`.
+    pub const fn new(time: Timestamp, read: Instant) -> Self {
+        Self(RwLock::new((time, read)))
+    }
+
+    /// Sets it: it showed `time` at `read`.
+    pub fn set(&self, time: Timestamp, read: Instant) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = (time, read);
+    }
+}
+
+impl Clock for AnchoredClock {
+    fn now(&self) -> Timestamp {
+        let (time, read) = *self.0.read().unwrap_or_else(PoisonError::into_inner);
+        time.plus(read.elapsed())
     }
 }
 

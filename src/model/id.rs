@@ -63,6 +63,24 @@ pub fn parse_request_id(text: String) -> Result<String, &'static str> {
     }
 }
 
+/// A word: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+pub fn parse_word(text: String) -> Result<String, &'static str> {
+    if is_word(&text) { Ok(text) } else { Err("must be 1 to 64 characters of A-Z a-z 0-9 _ -") }
+}
+
+/// The name of a channel or call: `type:id`, both words.
+pub fn parse_cid(text: String) -> Result<String, &'static str> {
+    match text.split_once(':') {
+        Some((kind, id)) if is_word(kind) && is_word(id) => Ok(text),
+        _ => Err("must be type:id, both 1 to 64 characters of A-Z a-z 0-9 _ -"),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod query;
 pub mod reason;
+pub mod revocation;
 pub mod role;
 pub mod task;
 pub mod user;

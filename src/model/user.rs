@@ -23,6 +23,8 @@ pub struct User {
     pub deactivated_at: Option<Timestamp>,
     /// Set while softly deleted.
     pub deleted_at: Option<Timestamp>,
+    /// Tokens issued before are refused, where any were revoked.
+    pub tokens_revoked_before: Option<Timestamp>,
     /// Rises with every stored change, from 1.
     pub version: i64,
 }

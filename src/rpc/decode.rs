@@ -1,5 +1,7 @@
 //! Checks of form that several requests share. What is wrong is noted, all of it, with its path.
 
+use std::collections::HashSet;
+
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -37,6 +39,21 @@ pub(super) fn checked<T>(bad: Violations, value: Option<T>) -> Result<T, Status>
 /// A user's id in `field`.
 pub(super) fn user_id(field: &str, text: String, bad: &mut Violations) -> Option<UserId> {
     bad.take(field, UserId::parse(text))
+}
+
+/// 1 to `max` ids of users in `user_ids`, each once, in the order they came.
+pub(super) fn user_ids(texts: Vec<String>, max: usize, bad: &mut Violations) -> Vec<UserId> {
+    if !(1..=max).contains(&texts.len()) {
+        bad.add("user_ids", format!("must be 1 to {max} ids"));
+        return Vec::new();
+    }
+    let mut seen = HashSet::new();
+    let mut ids = Vec::with_capacity(texts.len());
+    for (at, text) in texts.into_iter().enumerate() {
+        let id = user_id(&format!("user_ids[{at}]"), text, bad);
+        ids.extend(id.filter(|id| seen.insert(id.clone())));
+    }
+    ids
 }
 
 /// Who asks: a user's id, or nobody.

@@ -1,18 +1,21 @@
-//! `grpc.health.v1`: serving while the database answers, per service and overall.
+//! `grpc.health.v1`: serving while the database answers, per service and overall. The same question sets
+//! the clock.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::model::clock::{AnchoredClock, Timestamp};
 use crate::proto::v1::content_service_server::ContentServiceServer;
 use crate::proto::v1::task_service_server::TaskServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::user_service_server::UserServiceServer;
 use crate::rpc::{Content, Tasks, Tokens, Users};
-use crate::storage::{Store, apps};
+use crate::storage::{Store, StoreError, clock};
 
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,8 +36,21 @@ pub(super) async fn set(reporter: &HealthReporter, status: ServingStatus) {
     }
 }
 
+/// The database's time, and when it was told: half way between question and answer.
+pub(super) async fn read_clock(store: &Store) -> Result<(Timestamp, Instant), StoreError> {
+    let db = store.read(None).await?;
+    let asked = Instant::now();
+    let time = clock::get_now(&db).await?;
+    Ok((time, asked + asked.elapsed() / 2))
+}
+
 /// Follows the database until stopped; what is said after that is not ours.
-pub(super) async fn follow(reporter: HealthReporter, store: Store, stop: CancellationToken) {
+pub(super) async fn follow(
+    reporter: HealthReporter,
+    store: Store,
+    clock: Arc<AnchoredClock>,
+    stop: CancellationToken,
+) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut was = true;
@@ -43,8 +59,13 @@ pub(super) async fn follow(reporter: HealthReporter, store: Store, stop: Cancell
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        let probe = async { apps::list_apps(&store.read(None).await?).await };
-        let answers = matches!(tokio::time::timeout(PATIENCE, probe).await, Ok(Ok(_)));
+        let probed = tokio::time::timeout(PATIENCE, read_clock(&store)).await;
+        let answers = if let Ok(Ok((time, read))) = probed {
+            clock.set(time, read);
+            true
+        } else {
+            false
+        };
         if stop.is_cancelled() {
             return;
         }

@@ -22,7 +22,7 @@ use super::open::{Opened, StartError, open};
 use super::{health, telemetry};
 use crate::domain::{Domain, jobs};
 use crate::engine::{Background, Engine, Settings};
-use crate::model::clock::SystemClock;
+use crate::model::clock::AnchoredClock;
 use crate::proto;
 use crate::proto::v1::content_service_server::ContentServiceServer;
 use crate::proto::v1::task_service_server::TaskServiceServer;
@@ -98,12 +98,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let opened = open(&config, Sharing::Exclusive).await?;
     let default_key = default_key(&opened, &config.data_dir).await?;
     let Opened { store, vault } = opened;
-    let clock = Arc::new(SystemClock);
+    let (time, read) = health::read_clock(&store).await?;
+    let clock = Arc::new(AnchoredClock::new(time, read));
 
     let background = Background::default();
     let engine = Engine::new(store.clone(), clock.clone(), engine_settings(&config));
     engine.start(jobs::registry(), &background).await?;
-    let domain = Domain::new(store.clone(), engine, clock, vault);
+    let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
 
     let gate = Gate {
         domain: domain.clone(),
@@ -120,7 +121,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::set(&reporter, ServingStatus::Serving).await;
     let probing = CancellationToken::new();
-    background.running.spawn(health::follow(reporter.clone(), store.clone(), probing.clone()));
+    background.running.spawn(health::follow(reporter.clone(), store.clone(), clock, probing.clone()));
 
     let routes = services(domain, &config).add_service(health_service);
     let routes = with_reflection(routes, &config, address)?;

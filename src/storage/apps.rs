@@ -43,6 +43,9 @@ pub async fn insert_app(tx: &Tx, name: &str, now: Timestamp) -> Result<AppId, St
         auth_epoch: Set(1),
         accepted_seq: Set(0),
         created_at: Set(now.micros()),
+        revoked_epoch: Set(0),
+        revoked_before: Set(None),
+        minted_before: Set(None),
     };
     let inserted = app::Entity::insert(row)
         .on_conflict(OnConflict::new().do_nothing().to_owned())

@@ -5,6 +5,7 @@
 
 pub mod apps;
 pub mod backend;
+pub mod clock;
 pub mod entity;
 mod error;
 pub mod filter;

@@ -35,6 +35,7 @@ impl TryFrom<user::Model> for User {
             updated_at: Timestamp::from_micros(row.updated_at),
             deactivated_at: row.deactivated_at.map(Timestamp::from_micros),
             deleted_at: row.deleted_at.map(Timestamp::from_micros),
+            tokens_revoked_before: row.revoked_before.map(Timestamp::from_micros),
             version: row.version,
         })
     }
@@ -46,12 +47,29 @@ pub struct UserMarks {
     /// See the column.
     pub auth_epoch: i64,
     /// See the column.
+    pub revoked_epoch: i64,
+    /// See the column.
+    pub minted_before: Option<i64>,
+    /// See the column.
     pub import_no: Option<i64>,
+}
+
+impl UserMarks {
+    /// Those of a user's row.
+    pub const fn of(row: &user::Model) -> Self {
+        Self {
+            auth_epoch: row.auth_epoch,
+            revoked_epoch: row.revoked_epoch,
+            minted_before: row.minted_before,
+            import_no: row.import_no,
+        }
+    }
 }
 
 /// The row of a user, taken apart field by field so that none is forgotten.
 pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
-    let User { profile, created_at, updated_at, deactivated_at, deleted_at, version } = user;
+    let User { profile, created_at, updated_at, deactivated_at, deleted_at, tokens_revoked_before, version } =
+        user;
     let Profile {
         id,
         name,
@@ -84,6 +102,9 @@ pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
         deleted_at: Set(deleted_at.map(Timestamp::micros)),
         version: Set(*version),
         auth_epoch: Set(marks.auth_epoch),
+        revoked_epoch: Set(marks.revoked_epoch),
+        revoked_before: Set(tokens_revoked_before.map(Timestamp::micros)),
+        minted_before: Set(marks.minted_before),
         import_no: Set(marks.import_no),
     }
 }

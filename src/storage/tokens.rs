@@ -1,10 +1,13 @@
-//! What judging and minting tokens needs to know.
+//! What judging and minting tokens needs to know, and revoking them.
 
-use sea_orm::EntityTrait;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, UpdateStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Iden};
 
 use super::entity::{app, user};
-use super::{Db, StoreError};
+use super::{Db, StoreError, Tx};
+use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
+use crate::model::revocation::{Revocation, RevocationMarks};
 use crate::model::user::User;
 
 /// A user as far as its tokens are concerned; deleted ones too, since their tokens must be refused.
@@ -12,22 +15,100 @@ use crate::model::user::User;
 pub struct Bearer {
     /// The user.
     pub user: User,
-    /// Tokens minted here under an older one are revoked.
-    pub auth_epoch: i64,
+    /// What was revoked.
+    pub marks: RevocationMarks,
 }
 
 /// The user `id` of `app`, whatever its state.
 pub async fn find_bearer(db: &Db, app: AppId, id: &UserId) -> Result<Option<Bearer>, StoreError> {
     let row = user::Entity::find_by_id((app.0, id.as_str().to_owned())).one(db).await?;
     row.map(|row| {
-        let auth_epoch = row.auth_epoch;
-        Ok(Bearer { user: User::try_from(row)?, auth_epoch })
+        let marks = RevocationMarks {
+            epoch: row.auth_epoch,
+            revoked_epoch: row.revoked_epoch,
+            revoked_before: row.revoked_before.map(Timestamp::from_micros),
+            minted_before: row.minted_before.map(Timestamp::from_micros),
+        };
+        Ok(Bearer { user: User::try_from(row)?, marks })
     })
     .transpose()
 }
 
-/// The auth epoch of `app`.
-pub async fn get_app_epoch(db: &Db, app: AppId) -> Result<i64, StoreError> {
+/// What was revoked in all of `app`.
+pub async fn get_app_marks(db: &Db, app: AppId) -> Result<RevocationMarks, StoreError> {
     let app = app::Entity::find_by_id(app.0).one(db).await?;
-    app.map(|app| app.auth_epoch).ok_or_else(|| StoreError::corrupt("the app is gone"))
+    let app = app.ok_or_else(|| StoreError::corrupt("the app is gone"))?;
+    Ok(RevocationMarks {
+        epoch: app.auth_epoch,
+        revoked_epoch: app.revoked_epoch,
+        revoked_before: app.revoked_before.map(Timestamp::from_micros),
+        minted_before: app.minted_before.map(Timestamp::from_micros),
+    })
+}
+
+/// Revokes tokens of users that the transaction has locked, and raises their versions.
+pub async fn revoke_users(
+    tx: &Tx,
+    app: AppId,
+    ids: &[UserId],
+    revocation: Revocation,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    use user::Column;
+    let mut update = Query::update();
+    update
+        .table(user::Entity)
+        .value(Column::UpdatedAt, later(Column::UpdatedAt, now))
+        .value(Column::Version, Expr::col(Column::Version).add(1))
+        .and_where(Column::AppId.eq(app.0))
+        .and_where(Column::Id.is_in(ids.iter().map(UserId::as_str)));
+    let columns = [Column::AuthEpoch, Column::RevokedEpoch, Column::RevokedBefore, Column::MintedBefore];
+    revoke(tx, &mut update, columns, revocation);
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Revokes tokens of everybody in `app`.
+pub async fn revoke_app(tx: &Tx, app: AppId, revocation: Revocation) -> Result<(), StoreError> {
+    use app::Column;
+    let mut update = Query::update();
+    update.table(app::Entity).and_where(Column::Id.eq(app.0));
+    let columns = [Column::AuthEpoch, Column::RevokedEpoch, Column::RevokedBefore, Column::MintedBefore];
+    revoke(tx, &mut update, columns, revocation);
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+fn revoke<C: Iden + Copy + 'static>(
+    db: &Db,
+    update: &mut UpdateStatement,
+    [epoch, revoked_epoch, revoked_before, minted_before]: [C; 4],
+    revocation: Revocation,
+) {
+    match revocation {
+        Revocation::Now => {
+            update
+                .value(epoch, Expr::col(epoch).add(1))
+                .value(revoked_epoch, Expr::col(epoch).add(1))
+                // The database's clock, so that it is one clock for all replicas.
+                .value(revoked_before, db.backend().now());
+        }
+        Revocation::IssuedBefore(time) => {
+            update
+                .value(revoked_before, later(revoked_before, time))
+                .value(minted_before, later(minted_before, time));
+        }
+        Revocation::Clear => {
+            update
+                .value(revoked_epoch, 0)
+                .value(revoked_before, None::<i64>)
+                .value(minted_before, None::<i64>);
+        }
+    }
+}
+
+/// The later one of what a column holds, if anything, and `time`.
+fn later<C: Iden + Copy + 'static>(column: C, time: Timestamp) -> Expr {
+    let current = Expr::expr(Func::coalesce([Expr::col(column), Expr::val(i64::MIN)]));
+    Expr::case(current.gt(time.micros()), Expr::col(column)).finally(time.micros()).into()
 }

@@ -35,7 +35,7 @@ pub async fn lock_users(
     let rows = select.all(&**tx).await?;
     rows.into_iter()
         .map(|row| {
-            let marks = UserMarks { auth_epoch: row.auth_epoch, import_no: row.import_no };
+            let marks = UserMarks::of(&row);
             let user = User::try_from(row)?;
             Ok((user.id().as_str().to_owned(), Stored { user, marks }))
         })

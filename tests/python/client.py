@@ -166,11 +166,26 @@ def tokens(usher: Usher, address: str) -> None:
     junk = usher.call("token", "VerifyToken", {"token": "junk"})
     assert (junk.valid, junk.reason) == (False, "TOKEN_INVALID")
 
+    granting = usher.call("token", "CreateCallToken", {"userId": "py-1", "callCids": ["livestream:final"], "role": "host"})
+    verdict = usher.call("token", "VerifyToken", {"token": granting.token})
+    assert verdict.valid and (verdict.role, list(verdict.call_cids)) == ("host", ["livestream:final"]), verdict
+
     with grpc.insecure_channel(address) as channel:
         with refused(grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_MISSING"):
             Usher(channel, None).call("user", "GetUsers", {"userIds": ["py-1"]})
         with refused(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
             Usher(channel, minted.token).call("user", "GetUsers", {"userIds": ["py-1"]})
+
+
+def revocation(usher: Usher) -> None:
+    """The last thing done: nobody's token works afterwards, the caller's neither."""
+    minted = usher.call("token", "CreateUserToken", {"userId": "py-1"})
+    usher.call("token", "RevokeUserTokens", {"userIds": ["py-1"]})
+    verdict = usher.call("token", "VerifyToken", {"token": minted.token})
+    assert (verdict.valid, verdict.reason) == (False, "TOKEN_REVOKED"), verdict
+    usher.call("token", "RevokeAppTokens", {})
+    with refused(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED"):
+        usher.call("task", "ListTasks", {})
 
 
 def content(usher: Usher) -> None:
@@ -228,6 +243,7 @@ def main() -> None:
         tokens(usher, address)
         content(usher)
         large(usher)
+        revocation(usher)
         left = every_rpc() - usher.called
         assert not left, f"never called: {sorted(left)}"
         print(f"{len(usher.called)} RPCs called")

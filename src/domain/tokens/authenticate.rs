@@ -45,6 +45,6 @@ impl Domain {
         if let Err(reason) = claims.judge(self.now()) {
             return Ok(Err(reason));
         }
-        Ok(self.bearer_of(app, claims, deadline).await?.map(drop))
+        Ok(self.standing(app, claims, deadline).await?.map(drop))
     }
 }

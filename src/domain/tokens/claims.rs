@@ -8,10 +8,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
 
+use super::unique_map::UniqueMap;
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
 use crate::model::json;
 use crate::model::reason::Reason;
+use crate::model::revocation::Mint;
 
 /// The longest token looked at, in bytes.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
@@ -22,6 +24,8 @@ const IAT_LEEWAY: i64 = 5;
 pub(super) const USER_EPOCH: &str = "usher_user_epoch";
 /// The claim that carries the app's auth epoch in tokens minted here.
 pub(super) const APP_EPOCH: &str = "usher_app_epoch";
+/// The claim that carries the time of minting here, in microseconds since the epoch.
+pub(super) const MINTED_AT: &str = "usher_minted_at";
 
 /// Claims with a meaning of their own, which callers cannot choose and `claims` does not repeat.
 pub(super) const REGISTERED: [&str; 13] = [
@@ -56,7 +60,7 @@ pub(super) fn kid_of(token: &str) -> Result<Option<String>, Reason> {
         return Err(Reason::TokenInvalid);
     }
     let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| Reason::TokenInvalid)?;
-    let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Reason::TokenInvalid)?;
+    let UniqueMap(header) = serde_json::from_slice(&header).map_err(|_| Reason::TokenInvalid)?;
     let known = header.keys().all(|name| matches!(name.as_str(), "alg" | "typ" | "kid"));
     let jwt =
         header.get("typ").is_none_or(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")));
@@ -81,8 +85,8 @@ pub(super) fn open(token: &str, secret: &[u8]) -> Result<Claims, Reason> {
     validation.validate_nbf = false;
     validation.validate_aud = false;
     let key = DecodingKey::from_secret(secret);
-    let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation);
-    let claims = decoded.map_err(|_| Reason::TokenInvalid)?.claims;
+    let decoded = jsonwebtoken::decode::<UniqueMap>(token, &key, &validation);
+    let UniqueMap(claims) = decoded.map_err(|_| Reason::TokenInvalid)?.claims;
     Claims::parse(claims).ok_or(Reason::TokenInvalid)
 }
 
@@ -93,6 +97,14 @@ pub(super) enum Bearer {
     User(UserId),
 }
 
+/// What only tokens minted here say.
+#[derive(Debug, Clone, Copy)]
+struct Here {
+    user_epoch: i64,
+    app_epoch: i64,
+    at: Timestamp,
+}
+
 /// What a token says, in our types.
 #[derive(Debug, Clone)]
 pub(super) struct Claims {
@@ -100,9 +112,11 @@ pub(super) struct Claims {
     pub(super) issued_at: Option<i64>,
     pub(super) expires_at: Option<i64>,
     pub(super) not_before: Option<i64>,
-    pub(super) user_epoch: Option<i64>,
-    pub(super) app_epoch: Option<i64>,
+    /// Of a token minted here.
+    here: Option<Here>,
     pub(super) call_cids: Vec<String>,
+    /// What a call token makes of its user in its calls.
+    pub(super) call_role: Option<String>,
     /// Every claim without a meaning of its own.
     pub(super) others: Map<String, Value>,
 }
@@ -127,18 +141,35 @@ impl Claims {
             }
             Some(_) => return None,
         };
+        let call_role = match claims.get("role") {
+            // Of other tokens the role is nobody's business: it is stored with the user.
+            Some(Value::String(role)) if !call_cids.is_empty() => Some(role.clone()),
+            _ => None,
+        };
         let parsed = Self {
             bearer,
             issued_at: date(&claims, "iat")?,
             expires_at: date(&claims, "exp")?,
             not_before: date(&claims, "nbf")?,
-            user_epoch: integer(&claims, USER_EPOCH)?,
-            app_epoch: integer(&claims, APP_EPOCH)?,
+            here: here(&claims)?,
+            call_role,
             call_cids,
             others: Map::new(),
         };
         claims.retain(|name, _| !REGISTERED.contains(&name.as_str()) && !name.starts_with("usher_"));
         Some(Self { others: presentable(claims), ..parsed })
+    }
+
+    /// When it was minted, as far as the user's revocations are concerned.
+    pub(super) fn user_mint(&self) -> Mint {
+        let here = |here: Here| Mint::Here { epoch: here.user_epoch, at: here.at };
+        self.here.map_or(Mint::Elsewhere(self.issued_at), here)
+    }
+
+    /// When it was minted, as far as the app's revocations are concerned.
+    pub(super) fn app_mint(&self) -> Mint {
+        let here = |here: Here| Mint::Here { epoch: here.app_epoch, at: here.at };
+        self.here.map_or(Mint::Elsewhere(self.issued_at), here)
     }
 
     /// Judges the dates at `now`.
@@ -151,6 +182,17 @@ impl Claims {
             || self.issued_at.is_some_and(|issued_at| issued_at > now + IAT_LEEWAY);
         if too_early { Err(Reason::TokenNotYetValid) } else { Ok(()) }
     }
+}
+
+/// `Some(None)` where the token was minted elsewhere, `None` where it says so by half.
+#[expect(clippy::option_option, reason = "absent and malformed are two things")]
+fn here(claims: &Map<String, Value>) -> Option<Option<Here>> {
+    let names = [USER_EPOCH, APP_EPOCH, MINTED_AT];
+    if names.iter().all(|name| !claims.contains_key(*name)) {
+        return Some(None);
+    }
+    let [user_epoch, app_epoch, at] = names.map(|name| integer(claims, name).flatten());
+    Some(Some(Here { user_epoch: user_epoch?, app_epoch: app_epoch?, at: Timestamp::from_micros(at?) }))
 }
 
 /// Claims as an answer can hold them: what is nested too deep for clients is left out, and integers that

@@ -1,4 +1,4 @@
-//! Minting user tokens.
+//! Minting user and call tokens.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::claims::{APP_EPOCH, MAX_BYTES, REGISTERED, USER_EPOCH};
+use super::claims::{APP_EPOCH, MAX_BYTES, MINTED_AT, REGISTERED, USER_EPOCH};
 use crate::domain::users::upsert::barred;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Timestamp;
@@ -25,10 +25,21 @@ pub const MAX_CLAIMS: usize = 4 * 1024;
 /// A token to be minted.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "documented at the proto message")]
-pub struct CreateUserToken {
+pub struct CreateToken {
     pub user: UserId,
+    /// Makes it a call token.
+    pub grant: Option<CallGrant>,
     pub validity: Duration,
     pub claims: Map<String, Value>,
+}
+
+/// What a call token grants.
+#[derive(Debug, Clone)]
+pub struct CallGrant {
+    /// Which calls, each once.
+    pub calls: Vec<String>,
+    /// What its user is in them.
+    pub role: Option<String>,
 }
 
 /// A token as minted.
@@ -52,7 +63,7 @@ pub fn check_claims(claims: &Map<String, Value>, bad: &mut Violations) {
 
 impl Domain {
     /// Mints a token for a user that can use one.
-    pub async fn create_user_token(&self, call: &Call, command: CreateUserToken) -> Result<Minted, Error> {
+    pub async fn create_token(&self, call: &Call, command: CreateToken) -> Result<Minted, Error> {
         let app = call.app();
         let keys = self.keys_of(app, call.deadline).await?;
         let key = keys.first().ok_or_else(|| StoreError::corrupt("an app without a key"))?;
@@ -64,9 +75,10 @@ impl Domain {
         if let Some(reason) = barred(&bearer.user) {
             return Err(Error::state("user_id", reason));
         }
-        let app_epoch = tokens::get_app_epoch(&db, app).await?;
+        let app_marks = tokens::get_app_marks(&db, app).await?;
 
-        let issued_at = self.now().seconds();
+        let now = self.now();
+        let issued_at = now.seconds();
         let expires_at = issued_at + i64::try_from(command.validity.as_secs()).unwrap_or(i64::MAX);
         let mut claims = command.claims;
         claims.insert("user_id".into(), command.user.as_str().into());
@@ -74,8 +86,13 @@ impl Domain {
         claims.insert("iat".into(), issued_at.into());
         claims.insert("exp".into(), expires_at.into());
         claims.insert("jti".into(), Uuid::new_v4().to_string().into());
-        claims.insert(USER_EPOCH.into(), bearer.auth_epoch.into());
-        claims.insert(APP_EPOCH.into(), app_epoch.into());
+        claims.insert(USER_EPOCH.into(), bearer.marks.epoch.into());
+        claims.insert(APP_EPOCH.into(), app_marks.epoch.into());
+        claims.insert(MINTED_AT.into(), now.micros().into());
+        if let Some(CallGrant { calls, role }) = command.grant {
+            claims.insert("call_cids".into(), calls.into());
+            claims.extend(role.map(|role| ("role".into(), role.into())));
+        }
 
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
         let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&key.secret))

@@ -3,4 +3,9 @@
 pub mod authenticate;
 mod claims;
 pub mod mint;
+pub mod revoke;
+mod standing;
+mod unique_map;
 pub mod verify;
+
+pub use self::standing::Standings;

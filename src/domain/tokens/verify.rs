@@ -3,12 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::claims::{self, Bearer, Claims};
-use crate::domain::users::upsert::barred;
 use crate::domain::{Call, Domain, Error};
-use crate::model::clock::Deadline;
-use crate::model::id::AppId;
 use crate::model::reason::Reason;
-use crate::storage::tokens;
 
 /// What is to be said of a token.
 #[derive(Debug, Default)]
@@ -31,8 +27,8 @@ impl Domain {
             Ok(claims) => claims,
             Err(reason) => return Ok(Verdict { reason: Some(reason), ..Verdict::default() }),
         };
-        let bearer = self.bearer_of(call.app(), &claims, call.deadline).await?;
-        let reason = claims.judge(self.now()).err().or(bearer.as_ref().err().copied());
+        let standing = self.standing(call.app(), &claims, call.deadline).await?;
+        let reason = claims.judge(self.now()).err().or(standing.as_ref().err().copied());
         let (user_id, server) = match &claims.bearer {
             Bearer::Server => (None, true),
             Bearer::User(id) => (Some(id.as_str().to_owned()), false),
@@ -41,7 +37,7 @@ impl Domain {
             reason,
             user_id,
             server,
-            role: bearer.ok().flatten(),
+            role: claims.call_role.or(standing.ok().and_then(|passed| passed.role)),
             call_cids: claims.call_cids,
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
@@ -58,29 +54,5 @@ impl Domain {
         let keys = self.keys_of(call.app(), call.deadline).await?;
         let mut candidates = keys.iter().filter(|key| kid.as_ref().is_none_or(|kid| *kid == key.kid));
         Ok(candidates.find_map(|key| claims::open(token, &key.secret).ok()).ok_or(Reason::TokenInvalid))
-    }
-
-    /// The role of the token's user, as stored now, if nothing is against user and token. A server token
-    /// has none.
-    pub(super) async fn bearer_of(
-        &self,
-        app: AppId,
-        claims: &Claims,
-        deadline: Deadline,
-    ) -> Result<Result<Option<String>, Reason>, Error> {
-        let Bearer::User(id) = &claims.bearer else { return Ok(Ok(None)) };
-        let db = self.read(deadline).await?;
-        let Some(bearer) = tokens::find_bearer(&db, app, id).await? else {
-            return Ok(Err(Reason::UserNotFound));
-        };
-        if let Some(reason) = barred(&bearer.user) {
-            return Ok(Err(reason));
-        }
-        let older = |epoch: Option<i64>, current| epoch.is_some_and(|epoch| epoch < current);
-        let app_epoch = tokens::get_app_epoch(&db, app).await?;
-        if older(claims.user_epoch, bearer.auth_epoch) || older(claims.app_epoch, app_epoch) {
-            return Ok(Err(Reason::TokenRevoked));
-        }
-        Ok(Ok(Some(bearer.user.profile.role)))
     }
 }

@@ -49,6 +49,7 @@ impl Domain {
                 })
                 .await?;
             if let Some(view) = moved {
+                self.standings.forget_users(app, [&command.user]);
                 tracing::info!(user.id = %command.user, to = ?command.how, by = %command.created_by_id.escape_debug(), "moved a user");
                 return Ok(view);
             }

@@ -28,11 +28,16 @@ impl Domain {
     pub async fn upsert_users(&self, call: &Call, users: Vec<UpsertUser>) -> Result<Vec<UserView>, Error> {
         let (app, now) = (call.app(), self.now());
         let users = Arc::new(users);
-        self.write(call.deadline, move |tx| {
-            let users = Arc::clone(&users);
-            async move { upsert_all(&tx, app, &users, now).await }
-        })
-        .await
+        let shared = Arc::clone(&users);
+        let written = self
+            .write(call.deadline, move |tx| {
+                let users = Arc::clone(&shared);
+                async move { upsert_all(&tx, app, &users, now).await }
+            })
+            .await?;
+        // Their roles may have changed.
+        self.standings.forget_users(app, users.iter().map(|user| &user.profile.id));
+        Ok(written)
     }
 }
 
@@ -100,9 +105,10 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 updated_at: now,
                 deactivated_at: None,
                 deleted_at: None,
+                tokens_revoked_before: None,
                 version: 1,
             },
-            marks: UserMarks { auth_epoch: 1, import_no: None },
+            marks: UserMarks { auth_epoch: 1, ..UserMarks::default() },
         },
         Some(Stored { user, marks }) => Stored {
             user: User {
@@ -111,6 +117,7 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 updated_at: now.max(user.updated_at),
                 deactivated_at: user.deactivated_at,
                 deleted_at: user.deleted_at,
+                tokens_revoked_before: user.tokens_revoked_before,
                 version: user.version + 1,
             },
             marks: *marks,

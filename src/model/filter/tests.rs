@@ -39,6 +39,7 @@ fn user() -> User {
         updated_at: Timestamp::from_micros(1_700_000_000_123_456),
         deactivated_at: None,
         deleted_at: None,
+        tokens_revoked_before: None,
         version: 1,
     }
 }

@@ -1,6 +1,7 @@
 //! `usher.v1.TokenService`.
 
 mod mint;
+mod revoke;
 mod verify;
 
 use tonic::Request;
@@ -22,10 +23,31 @@ impl TokenService for Tokens {
         mint::create_user_token(&self.0, request).await
     }
 
+    async fn create_call_token(
+        &self,
+        request: Request<pb::CreateCallTokenRequest>,
+    ) -> RpcResult<pb::CreateCallTokenResponse> {
+        mint::create_call_token(&self.0, request).await
+    }
+
     async fn verify_token(
         &self,
         request: Request<pb::VerifyTokenRequest>,
     ) -> RpcResult<pb::VerifyTokenResponse> {
         verify::verify_token(&self.0, request).await
+    }
+
+    async fn revoke_user_tokens(
+        &self,
+        request: Request<pb::RevokeUserTokensRequest>,
+    ) -> RpcResult<pb::RevokeUserTokensResponse> {
+        revoke::revoke_user_tokens(&self.0, request).await
+    }
+
+    async fn revoke_app_tokens(
+        &self,
+        request: Request<pb::RevokeAppTokensRequest>,
+    ) -> RpcResult<pb::RevokeAppTokensResponse> {
+        revoke::revoke_app_tokens(&self.0, request).await
     }
 }

@@ -9,7 +9,8 @@ use crate::rpc::time::to_timestamp;
 
 pub(super) fn user(view: UserView) -> pb::User {
     let UserView { user, blocked_user_ids } = view;
-    let User { profile, created_at, updated_at, deactivated_at, deleted_at, version } = user;
+    let User { profile, created_at, updated_at, deactivated_at, deleted_at, tokens_revoked_before, version } =
+        user;
     let Profile {
         id,
         name,
@@ -40,6 +41,7 @@ pub(super) fn user(view: UserView) -> pb::User {
         deactivated_at: deactivated_at.map(to_timestamp),
         deleted_at: deleted_at.map(to_timestamp),
         blocked_user_ids,
+        revoke_tokens_issued_before: tokens_revoked_before.map(to_timestamp),
         version,
     }
 }

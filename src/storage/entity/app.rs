@@ -15,6 +15,12 @@ pub struct Model {
     /// Last number given to accepted work. Drawn under the row's lock, so numbers follow commit order.
     pub accepted_seq: i64,
     pub created_at: i64,
+    /// As in `users`, for every token of the app.
+    pub revoked_epoch: i64,
+    /// As in `users`, for every token of the app.
+    pub revoked_before: Option<i64>,
+    /// As in `users`, for every token of the app.
+    pub minted_before: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -36,6 +36,12 @@ pub struct Model {
     pub auth_epoch: i64,
     /// Number of the import that last wrote this row, so that one file cannot hold a user twice.
     pub import_no: Option<i64>,
+    /// Tokens minted here under an older epoch than this are refused; 0 refuses none.
+    pub revoked_epoch: i64,
+    /// Tokens minted elsewhere before are refused; null refuses none.
+    pub revoked_before: Option<i64>,
+    /// Tokens minted here before are refused, whatever their epoch; null refuses none.
+    pub minted_before: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -4,6 +4,7 @@
 //! was released is never edited: add the next one. It must leave the version before it working.
 
 mod m0001_first;
+mod m0002_revocation;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -12,7 +13,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0002_revocation::Migration)]
     }
 }
 

@@ -1,4 +1,5 @@
 //! `TokenService`, one file per capability.
 
 mod mint;
+mod revoke;
 mod verify;

@@ -91,6 +91,7 @@ fn user_of(user: pb::User) -> User {
         updated_at: time(user.updated_at.unwrap()),
         deactivated_at: user.deactivated_at.map(time),
         deleted_at: user.deleted_at.map(time),
+        tokens_revoked_before: None,
         version: user.version,
     }
 }

@@ -1,0 +1,55 @@
+//! Revoking tokens.
+
+use std::sync::Arc;
+
+use crate::domain::{Call, Domain, Error, Subject};
+use crate::model::id::UserId;
+use crate::model::reason::Reason;
+use crate::model::revocation::Revocation;
+use crate::storage::{tokens, upsert};
+
+impl Domain {
+    /// Revokes tokens of users, or clears what was revoked: of all of them, or of none.
+    ///
+    /// Once this has returned, tokens that were hit are refused everywhere within a second.
+    pub async fn revoke_user_tokens(
+        &self,
+        call: &Call,
+        users: Vec<UserId>,
+        revocation: Revocation,
+    ) -> Result<(), Error> {
+        let (app, now, users) = (call.app(), self.now(), Arc::new(users));
+        let shared = Arc::clone(&users);
+        self.write(call.deadline, move |tx| {
+            let users = Arc::clone(&shared);
+            async move {
+                let stored = upsert::lock_users(&tx, app, users.iter().map(UserId::as_str)).await?;
+                let missing: Vec<Subject> = users
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, id)| !stored.contains_key(id.as_str()))
+                    .map(|(at, _)| Subject { field: format!("user_ids[{at}]"), reason: Reason::UserNotFound })
+                    .collect();
+                if !missing.is_empty() {
+                    return Err(Error::State(missing));
+                }
+                Ok(tokens::revoke_users(&tx, app, &users, revocation, now).await?)
+            }
+        })
+        .await?;
+        self.standings.forget_users(app, users.iter());
+        Ok(())
+    }
+
+    /// Revokes tokens of everybody in the app, server tokens too, or clears what was revoked.
+    pub async fn revoke_app_tokens(&self, call: &Call, revocation: Revocation) -> Result<(), Error> {
+        let app = call.app();
+        self.write(
+            call.deadline,
+            move |tx| async move { Ok(tokens::revoke_app(&tx, app, revocation).await?) },
+        )
+        .await?;
+        self.standings.forget_app(app);
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! Which tokens a revocation hits.
+//!
+//! A token minted here carries the auth epochs of its user and its app; revoking raises them. So no clock
+//! decides, and a token minted right after a revocation is told from one minted right before it. Tokens
+//! minted elsewhere have only `iat`, in whole seconds by another clock: in doubt they are hit.
+
+use std::time::Duration;
+
+use super::clock::Timestamp;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// Every token there is.
+    Now,
+    /// Tokens issued before a time that has passed.
+    IssuedBefore(Timestamp),
+    /// None any more.
+    Clear,
+}
+
+/// What was revoked, of a user or of an app.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RevocationMarks {
+    /// The epoch that tokens are minted under.
+    pub epoch: i64,
+    /// Tokens minted here under an older one are refused.
+    pub revoked_epoch: i64,
+    /// Tokens minted elsewhere before this are refused.
+    pub revoked_before: Option<Timestamp>,
+    /// Tokens minted here before this are refused.
+    pub minted_before: Option<Timestamp>,
+}
+
+/// When a token was minted, as far as it tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mint {
+    /// Here.
+    Here {
+        /// The epoch then.
+        epoch: i64,
+        /// The time then.
+        at: Timestamp,
+    },
+    /// Elsewhere: `iat`, in seconds.
+    Elsewhere(Option<i64>),
+}
+
+impl Mint {
+    /// The epoch it was minted under, if it was minted here.
+    pub const fn epoch(self) -> Option<i64> {
+        match self {
+            Self::Here { epoch, .. } => Some(epoch),
+            Self::Elsewhere(_) => None,
+        }
+    }
+}
+
+/// How far the clock of whoever mints elsewhere may be ahead.
+pub const LEEWAY: Duration = Duration::from_secs(5);
+
+impl RevocationMarks {
+    /// Whether a token is refused.
+    pub fn hit(&self, mint: Mint) -> bool {
+        match mint {
+            Mint::Here { epoch, at } => {
+                epoch < self.revoked_epoch || self.minted_before.is_some_and(|before| at < before)
+            }
+            Mint::Elsewhere(issued_at) => self.revoked_before.is_some_and(|before| {
+                issued_at.is_none_or(|issued_at| issued_at <= before.plus(LEEWAY).seconds())
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_parts(seconds, 500_000_000).unwrap()
+    }
+
+    #[test]
+    fn tokens_minted_here_are_told_apart_by_epoch_whatever_their_time() {
+        let marks = RevocationMarks {
+            epoch: 4,
+            revoked_epoch: 4,
+            revoked_before: Some(at(100)),
+            minted_before: None,
+        };
+        assert!(marks.hit(Mint::Here { epoch: 3, at: at(5_000) }));
+        assert!(!marks.hit(Mint::Here { epoch: 4, at: at(1) }));
+    }
+
+    #[test]
+    fn a_time_in_the_past_hits_what_was_minted_before_it() {
+        let marks = RevocationMarks {
+            epoch: 1,
+            revoked_before: Some(at(100)),
+            minted_before: Some(at(100)),
+            ..RevocationMarks::default()
+        };
+        assert!(marks.hit(Mint::Here { epoch: 1, at: at(99) }));
+        assert!(!marks.hit(Mint::Here { epoch: 1, at: at(100) }));
+    }
+
+    #[test]
+    fn tokens_minted_elsewhere_are_hit_in_doubt() {
+        let marks = RevocationMarks { revoked_before: Some(at(100)), ..RevocationMarks::default() };
+        assert!(marks.hit(Mint::Elsewhere(None)));
+        assert!(marks.hit(Mint::Elsewhere(Some(105))));
+        assert!(!marks.hit(Mint::Elsewhere(Some(106))));
+        assert!(!RevocationMarks::default().hit(Mint::Elsewhere(None)));
+    }
+}

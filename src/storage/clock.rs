@@ -1,0 +1,14 @@
+//! The database's clock.
+
+use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::Query;
+
+use super::{Db, StoreError};
+use crate::model::clock::Timestamp;
+
+/// The time of day by the clock that all replicas share.
+pub async fn get_now(db: &Db) -> Result<Timestamp, StoreError> {
+    let select = Query::select().expr_as(db.backend().now(), "now").take();
+    let row = db.query_one(&select).await?.ok_or_else(|| StoreError::corrupt("no time"))?;
+    Ok(Timestamp::from_micros(row.try_get("", "now")?))
+}
