@@ -91,6 +91,13 @@ impl Backend {
         super::postgres::cut_off(self.url.as_deref().expect("a PostgreSQL database"), off).await;
     }
 
+    /// Changes the database behind the server's back, which on SQLite must have stopped.
+    pub(crate) async fn meddle(&self, place: &Place, statement: &str) {
+        let file = place.data_dir.join("usher.db");
+        let url = place.url.clone().unwrap_or_else(|| format!("sqlite:{}", file.display()));
+        super::postgres::run_at(&url, statement).await.expect("the statement is sound");
+    }
+
     /// How often a task has been claimed.
     pub(crate) async fn claims_of(&self, task_id: &str) -> i64 {
         let url = self.url.as_deref().expect("a PostgreSQL database");

@@ -161,6 +161,19 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Begins a call and never sends its message; tells how the server ends it.
+    pub(crate) async fn send_half(&self, path: &str) -> Status {
+        let mut grpc = tonic::client::Grpc::new(self.wire());
+        grpc.ready().await.unwrap();
+        let nothing = futures_util::stream::pending::<Vec<u8>>();
+        match grpc.streaming(Request::new(nothing), path.parse().unwrap(), Raw).await {
+            Ok(answer) => answer.into_inner().message().await.map(drop).expect_err("no message was sent"),
+            Err(status) => status,
+        }
+    }
+}
+
 /// Messages as the bytes they are.
 #[derive(Debug, Clone, Copy)]
 struct Raw;

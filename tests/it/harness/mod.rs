@@ -7,6 +7,7 @@ mod expect;
 mod import;
 mod postgres;
 mod process;
+mod proxy;
 mod reaper;
 mod seed;
 mod server;

@@ -68,6 +68,15 @@ impl TestDatabase {
     }
 }
 
+/// Runs a statement on a connection of its own.
+pub(crate) async fn run_at(url: &str, statement: &str) -> Result<(), DbErr> {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await?;
+    db.execute_unprepared(statement).await?;
+    db.close().await
+}
+
 /// Ends every connection to a test's database and lets no new one in, or lets them in again.
 pub(crate) async fn cut_off(url: &str, off: bool) {
     let cluster = CLUSTER.get().and_then(Option::as_ref).expect("the database is in the cluster");
@@ -117,11 +126,7 @@ impl Cluster {
     }
 
     async fn run(&self, statement: &str) -> Result<(), DbErr> {
-        let mut options = ConnectOptions::new(self.url(&self.maintenance));
-        options.max_connections(1).sqlx_logging(false);
-        let db = Database::connect(options).await?;
-        db.execute_unprepared(statement).await?;
-        db.close().await
+        run_at(&self.url(&self.maintenance), statement).await
     }
 
     /// The cluster behind a URL such as `postgres://user@host:5432/postgres?sslmode=disable`.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::backend::{Backend, MASTER_KEY, Place};
 use super::client::{Caller, Credentials};
+use super::proxy::Proxy;
 use super::reaper::Ward;
 use super::server::arguments;
 use super::setting::usher_variables;
@@ -103,6 +104,19 @@ impl Launch {
     pub(crate) fn without_failpoints(mut self) -> Self {
         self.variables.retain(|(name, _)| name != "FAILPOINTS");
         self
+    }
+
+    /// Leads the server to its database by way of `proxy`.
+    #[must_use]
+    pub(crate) async fn through_proxy(mut self) -> (Self, Proxy) {
+        let url = self.place.url.take().expect("a PostgreSQL database");
+        let (before, rest) = url.split_once("://").unwrap();
+        let (authority, path) = rest.split_once('/').unwrap();
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("postgres", authority));
+        let target = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
+        let proxy = Proxy::to(target).await;
+        self.place.url = Some(format!("{before}://{user}@{}/{path}", proxy.address()));
+        (self, proxy)
     }
 
     /// Starts the program and waits until it serves.

@@ -47,7 +47,12 @@ each_backend! {
         let request = pb::ListTasksRequest::default();
         eventually("a refusal while another call of the app is worked on", || async {
             server.tasks().list_tasks(request.clone()).await.err()
-        }).await.code().eq(&Code::ResourceExhausted).then_some(()).expect("OVERLOADED");
+        })
+        .await
+        .code()
+        .eq(&Code::ResourceExhausted)
+        .then_some(())
+        .expect("OVERLOADED");
         other.tasks().list_tasks(request.clone()).await.answered();
         waiting.abort();
     }

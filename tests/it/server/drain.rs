@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tonic_health::pb::HealthCheckRequest;
 
-use crate::harness::{Backend, each_backend, pb, reason_of, user_ids};
+use crate::harness::{Backend, each_backend, on_postgres, pb, reason_of, user_ids};
 
 /// What `ended` may take beyond delay and grace.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -101,5 +101,25 @@ each_backend! {
         server.signal("TERM").await;
         server.signal("TERM").await;
         assert!(server.ended(Duration::from_secs(10)).await.success());
+    }
+}
+
+on_postgres! {
+    async fn a_database_that_does_not_answer_cannot_hold_it_up(backend: Backend) {
+        let (launch, proxy) = backend.launch().flag("--drain-grace", "1s").through_proxy().await;
+        let mut server = launch.start().await;
+        server.seed(&user_ids("u", 1)).await;
+        proxy.freeze();
+
+        let begun = Instant::now();
+        server.signal("TERM").await;
+        let status = server.ended(Duration::from_secs(10)).await;
+
+        assert!(status.success(), "{status}: {}", server.log());
+        assert!(
+            begun.elapsed() < Duration::from_secs(2) + MOMENT,
+            "grace and a moment: {:?}",
+            begun.elapsed()
+        );
     }
 }

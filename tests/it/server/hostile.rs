@@ -33,7 +33,11 @@ each_backend! {
                 let status = server.users().query_users(query).await.expect_err("should be refused");
                 assert_eq!(status.code(), Code::InvalidArgument);
 
-                let claims = pb::CreateUserTokenRequest { user_id: "ada".to_owned(), claims: Some(wide(&kind)), ..Default::default() };
+                let claims = pb::CreateUserTokenRequest {
+                    user_id: "ada".to_owned(),
+                    claims: Some(wide(&kind)),
+                    ..Default::default()
+                };
                 let status = server.tokens().create_user_token(claims).await.expect_err("should be refused");
                 assert_eq!(status.code(), Code::InvalidArgument);
             });

@@ -2,8 +2,10 @@
 
 mod apps;
 mod auth;
+mod deadlines;
 mod drain;
 mod health;
+mod hostile;
 mod limits;
 mod metrics;
 mod reflection;

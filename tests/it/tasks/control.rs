@@ -47,6 +47,22 @@ each_backend! {
         assert_eq!(server.task(&task.task_id).await, ended, "no worker takes it up");
     }
 
+    async fn a_watcher_sees_the_end_even_when_whoever_cancels_goes_away(backend: Backend) {
+        let server = backend.start_with(&["--workers", "0"]).await;
+        for round in 0..15 {
+            let ids = [format!("u{round}")];
+            let task = server.deactivate_all(&ids).await;
+            let mut watch = server.watch(&task).await;
+            watch.until(|task| task.state() == TaskState::Pending).await;
+            // Somewhere in these, the call is dropped while what it did is committed.
+            let patience = std::time::Duration::from_micros(200 * round);
+            let _ = tokio::time::timeout(patience, cancel(&server, &task)).await;
+            if server.task(&task.task_id).await.state() == TaskState::Cancelled {
+                assert_eq!(watch.end().await.state(), TaskState::Cancelled);
+            }
+        }
+    }
+
     async fn cancelling_leaves_out_the_form_of_unfit_ids_too(backend: Backend) {
         let server = backend.start_with(&["--workers", "0"]).await;
         let task = server.deactivate_all(&["a b".to_owned(), "nobody".to_owned()]).await;

@@ -97,6 +97,7 @@ async fn survives_dying_at(point: &str, backend: Backend) {
         let server = launch.start().await;
         let task = follow(&server, request(&name), &mut watch).await.unwrap();
         pictures.push(picture(&server, &name, &task).await);
+        server.kill().await;
     }
     panic!("{point} is passed without end");
 }

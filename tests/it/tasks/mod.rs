@@ -6,4 +6,5 @@ mod failure;
 mod fencing;
 mod read;
 mod replicas;
+mod retention;
 mod watch;

@@ -309,4 +309,25 @@ each_backend! {
         let request = pb::VerifyTokenRequest { token: server.credentials().server_token() };
         ada.tokens().verify_token(request).await.refused(Code::PermissionDenied, "PERMISSION_MISSING");
     }
+
+    async fn a_kid_that_no_key_can_have_is_invalid_on_every_database(server: TestServer) {
+        for kid in ["a\0b", "", " ", "é", &"k".repeat(65)] {
+            let header = json!({"alg": "HS256", "typ": "JWT", "kid": kid});
+            let token = forged(&header, &json!({"server": true}), server.credentials());
+            judged(&server, kid, &token, "TOKEN_INVALID").await;
+            let refused =
+                server.with_token(&token).tokens().verify_token(pb::VerifyTokenRequest::default()).await;
+            refused.refused(Code::Unauthenticated, "TOKEN_INVALID");
+        }
+    }
+
+    async fn claims_come_back_in_a_form_that_clients_can_read(server: TestServer) {
+        server.upsert(vec![user("ada")]).await;
+        let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
+        let claims =
+            json!({"user_id": "ada", "iat": now(), "deep": deep, "big": 9_007_199_254_740_993_u64, "n": 7});
+        let verdict = verify(&server, &server.credentials().sign(&claims)).await;
+        assert!(verdict.valid);
+        assert_eq!(verdict.claims, Some(struct_of(json!({"big": "9007199254740993", "n": 7}))));
+    }
 }
