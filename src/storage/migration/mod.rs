@@ -21,3 +21,13 @@ impl MigratorTrait for Migrator {
 pub async fn run(connection: &DatabaseConnection) -> Result<(), DbErr> {
     Migrator::up(connection, None).await
 }
+
+/// Applies the next `count` only, as an earlier version did: for tests of upgrades.
+pub async fn run_next(connection: &DatabaseConnection, count: u32) -> Result<(), DbErr> {
+    Migrator::up(connection, Some(count)).await
+}
+
+/// How many there are.
+pub fn count() -> usize {
+    Migrator::migrations().len()
+}

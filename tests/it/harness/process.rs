@@ -70,6 +70,16 @@ impl Backend {
     }
 }
 
+impl Backend {
+    /// Brings the database up to date with the program.
+    pub(crate) async fn migrate(&self) {
+        let place = self.place();
+        let output =
+            program(&place).args(["migrate", "--data-dir"]).arg(&place.data_dir).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// The program, to be run over the database at `place` and with no other settings.
 pub(crate) fn program(place: &Place) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));

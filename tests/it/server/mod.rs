@@ -10,3 +10,4 @@ mod limits;
 mod metrics;
 mod reflection;
 mod start;
+mod upgrade;

@@ -1,0 +1,54 @@
+//! Databases that earlier versions have left are brought up to date, with what is in them.
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use usher::storage::migration;
+
+use crate::harness::{Backend, each_backend};
+
+/// What the first version could hold, in the words of both databases.
+const FIRST: [&str; 3] = [
+    "INSERT INTO apps (id, name, auth_epoch, accepted_seq, created_at) VALUES (1, 'old', 1, 0, 1)",
+    "INSERT INTO users (app_id, id, name, role, custom, invisible, teams, teams_role, created_at, updated_at, \
+     version, auth_epoch) VALUES (1, 'ada', 'Ada', 'user', '{\"level\": 7}', false, '[]', '{}', 5, 6, 3, 2)",
+    "INSERT INTO user_blocks (app_id, user_id, blocked_user_id, created_at) VALUES (1, 'ada', 'bob', 7)",
+];
+
+async fn connect(backend: &Backend) -> DatabaseConnection {
+    let place = backend.place();
+    let url = place.url.unwrap_or_else(|| {
+        std::fs::create_dir_all(&place.data_dir).unwrap();
+        format!("sqlite:{}?mode=rwc", place.data_dir.join("usher.db").display())
+    });
+    Database::connect(url).await.unwrap()
+}
+
+each_backend! {
+    async fn every_earlier_version_is_brought_up_to_date_with_its_users(backend: Backend) {
+        let database = connect(&backend).await;
+        migration::run_next(&database, 1).await.unwrap();
+        for statement in FIRST {
+            database.execute_unprepared(statement).await.unwrap();
+        }
+        // One version after the other, as releases came.
+        for count in 2..=migration::count() {
+            migration::run_next(&database, 1).await.unwrap();
+            let users = database.execute_unprepared("UPDATE users SET version = version + 1").await.unwrap();
+            assert_eq!(users.rows_affected(), 1, "after migration {count}");
+        }
+        database.close().await.unwrap();
+
+        backend.migrate().await;
+
+        let database = connect(&backend).await;
+        let statement = sea_orm::Statement::from_string(
+            database.get_database_backend(),
+            "SELECT name, version, auth_epoch, revoked_epoch, revoked_before FROM users",
+        );
+        let ada = database.query_one_raw(statement).await.unwrap().expect("ada is still there");
+        let number = |column: &str| ada.try_get::<i64>("", column).unwrap();
+        let raised = i64::try_from(migration::count()).unwrap() - 1;
+        assert_eq!(ada.try_get::<String>("", "name").unwrap(), "Ada");
+        assert_eq!((number("version"), number("auth_epoch"), number("revoked_epoch")), (3 + raised, 2, 0));
+        assert_eq!(ada.try_get::<Option<i64>>("", "revoked_before").unwrap(), None);
+    }
+}
