@@ -25,7 +25,9 @@ pub struct User {
     pub deleted_at: Option<Timestamp>,
     /// Tokens issued before are refused, where any were revoked.
     pub tokens_revoked_before: Option<Timestamp>,
-    /// Rises with every stored change, from 1.
+    /// When last connected or kept alive; `None` where it never was. Up to a few seconds late.
+    pub last_active: Option<Timestamp>,
+    /// Rises with every stored change but those of presence, from 1.
     pub version: i64,
 }
 

@@ -36,6 +36,7 @@ impl TryFrom<user::Model> for User {
             deactivated_at: row.deactivated_at.map(Timestamp::from_micros),
             deleted_at: row.deleted_at.map(Timestamp::from_micros),
             tokens_revoked_before: row.revoked_before.map(Timestamp::from_micros),
+            last_active: row.last_active.map(Timestamp::from_micros),
             version: row.version,
         })
     }
@@ -68,8 +69,16 @@ impl UserMarks {
 
 /// The row of a user, taken apart field by field so that none is forgotten.
 pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
-    let User { profile, created_at, updated_at, deactivated_at, deleted_at, tokens_revoked_before, version } =
-        user;
+    let User {
+        profile,
+        created_at,
+        updated_at,
+        deactivated_at,
+        deleted_at,
+        tokens_revoked_before,
+        last_active,
+        version,
+    } = user;
     let Profile {
         id,
         name,
@@ -106,6 +115,7 @@ pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
         revoked_before: Set(tokens_revoked_before.map(Timestamp::micros)),
         minted_before: Set(marks.minted_before),
         import_no: Set(marks.import_no),
+        last_active: Set(last_active.map(Timestamp::micros)),
     }
 }
 

@@ -46,8 +46,9 @@ pub async fn lock_users(
 ///
 /// `Conflict` where one of them was stored by somebody else since.
 pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), StoreError> {
+    // Presence writes its column at any time, without a word to others: what was read of it may be old.
     let columns = user::Column::iter()
-        .filter(|column| !matches!(column, user::Column::AppId | user::Column::Id))
+        .filter(|column| !matches!(column, user::Column::AppId | user::Column::Id | user::Column::LastActive))
         .collect::<Vec<_>>();
     let untouched_since =
         Expr::col((user::Entity, user::Column::Version))

@@ -52,6 +52,7 @@ pub async fn create_app(
                     kid: key.kid,
                     signing: true,
                     created_at: now.micros(),
+                    retired_at: None,
                 };
                 Ok(apps::insert_key(&tx, row).await?)
             }

@@ -40,6 +40,7 @@ fn user() -> User {
         deactivated_at: None,
         deleted_at: None,
         tokens_revoked_before: None,
+        last_active: None,
         version: 1,
     }
 }

@@ -9,8 +9,16 @@ use crate::rpc::time::to_timestamp;
 
 pub(super) fn user(view: UserView) -> pb::User {
     let UserView { user, blocked_user_ids } = view;
-    let User { profile, created_at, updated_at, deactivated_at, deleted_at, tokens_revoked_before, version } =
-        user;
+    let User {
+        profile,
+        created_at,
+        updated_at,
+        deactivated_at,
+        deleted_at,
+        tokens_revoked_before,
+        last_active,
+        version,
+    } = user;
     let Profile {
         id,
         name,
@@ -38,6 +46,7 @@ pub(super) fn user(view: UserView) -> pb::User {
         push_notifications: push_notifications.map(push),
         created_at: Some(to_timestamp(created_at)),
         updated_at: Some(to_timestamp(updated_at)),
+        last_active: last_active.map(to_timestamp),
         deactivated_at: deactivated_at.map(to_timestamp),
         deleted_at: deleted_at.map(to_timestamp),
         blocked_user_ids,

@@ -16,6 +16,8 @@ pub struct Model {
     /// One key of an app signs, all verify.
     pub signing: bool,
     pub created_at: i64,
+    /// Set once it no longer verifies. Its secret is gone then, its name stays taken.
+    pub retired_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -4,8 +4,12 @@
 
 pub mod app;
 pub mod app_key;
+pub mod call;
+pub mod call_member;
 pub mod import;
 pub mod import_refusal;
+pub mod master_key;
+pub mod session;
 pub mod task;
 pub mod task_item;
 pub mod user;

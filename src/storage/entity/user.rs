@@ -42,6 +42,8 @@ pub struct Model {
     pub revoked_before: Option<i64>,
     /// Tokens minted here before are refused, whatever their epoch; null refuses none.
     pub minted_before: Option<i64>,
+    /// Written by presence alone, which no other write of a user touches.
+    pub last_active: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

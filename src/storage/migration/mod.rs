@@ -5,6 +5,7 @@
 
 mod m0001_first;
 mod m0002_revocation;
+mod m0003_presence;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -13,7 +14,11 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration), Box::new(m0002_revocation::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0002_revocation::Migration),
+            Box::new(m0003_presence::Migration),
+        ]
     }
 }
 

@@ -92,6 +92,7 @@ fn user_of(user: pb::User) -> User {
         deactivated_at: user.deactivated_at.map(time),
         deleted_at: user.deleted_at.map(time),
         tokens_revoked_before: None,
+        last_active: None,
         version: user.version,
     }
 }
