@@ -4,11 +4,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "usher/v1/user_service.proto",
     "usher/v1/token_service.proto",
     "usher/v1/task_service.proto",
     "usher/v1/content_service.proto",
+    "usher/v1/app_service.proto",
     "usher/v1/error_reason.proto",
 ];
 

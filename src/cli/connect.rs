@@ -1,6 +1,6 @@
 //! Where the server is and who calls it: the options every client command shares, and the clients.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -12,6 +12,7 @@ use tonic::{Code, Request, Status};
 
 use super::credential::{Credential, Given, KeyPair};
 use super::failure::{self, Failure};
+use crate::proto::v1::app_service_client::AppServiceClient;
 use crate::proto::v1::content_service_client::ContentServiceClient;
 use crate::proto::v1::task_service_client::TaskServiceClient;
 use crate::proto::v1::token_service_client::TokenServiceClient;
@@ -114,6 +115,14 @@ impl FromArgMatches for Connection {
 }
 
 impl Connection {
+    /// The data directory of `usher serve`, where the credential is the one that lies there.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        match &self.given {
+            Given::Pair(pair) => pair.of_first_app(),
+            Given::Token(..) | Given::TokenFile(..) => None,
+        }
+    }
+
     /// Reads the credential. The connection itself is made by the first call.
     pub(super) fn open(&self) -> Result<Client, Failure> {
         let credential = self.given.read()?;
@@ -132,6 +141,10 @@ pub(super) struct Client {
 }
 
 impl Client {
+    pub(super) fn apps(&self) -> AppServiceClient<Service> {
+        AppServiceClient::new(self.service.clone())
+    }
+
     pub(super) fn tokens(&self) -> TokenServiceClient<Service> {
         TokenServiceClient::new(self.service.clone())
     }

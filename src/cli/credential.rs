@@ -49,6 +49,11 @@ impl KeyPair {
         }
     }
 
+    /// The data directory, where key and secret are those of its first app.
+    pub(super) fn of_first_app(&self) -> Option<&Path> {
+        (self.key.is_none() && self.secret_file.is_none()).then_some(&self.data_dir)
+    }
+
     fn first_app(&self) -> Result<SigningKey, Failure> {
         let (key, file) = (self.data_dir.join("default.key"), self.data_dir.join("default.secret"));
         if !key.exists() || !file.exists() {

@@ -12,6 +12,7 @@ mod healthcheck;
 mod import;
 mod interrupt;
 mod json;
+mod master_key;
 mod meter;
 mod migrate;
 mod output;
@@ -42,8 +43,10 @@ enum Verb {
     Serve(serve::Serve),
     /// Brings the database to the form this version needs, and ends.
     Migrate(migrate::Migrate),
-    /// Apps, the tenants: opens the database directly.
+    /// Apps, the tenants, and their keys.
     App(app::App),
+    /// Changes the master key: opens the database directly.
+    MasterKey(master_key::MasterKey),
     /// Mints and judges tokens.
     Token(token::Token),
     /// Imports users from a file: a JSON array or JSON lines.
@@ -78,6 +81,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Serve(serve) => serve.run(),
         Verb::Migrate(migrate) => block_on(migrate.run()),
         Verb::App(app) => block_on(app.run()),
+        Verb::MasterKey(master_key) => block_on(master_key.run()),
         Verb::Token(token) => block_on(token.run()),
         Verb::Import(import) => block_on(import.run()),
         Verb::Task(task) => block_on(task.run()),
@@ -115,6 +119,12 @@ mod tests {
             "usher migrate --data-dir d",
             "usher app create shop --data-dir d --json",
             "usher app list",
+            "usher app create shop --secret-file f",
+            "usher app rotate-key --json",
+            "usher app list-keys --key k --secret-file f",
+            "usher app retire-key k",
+            "usher master-key rotate --new-master-key-file f",
+            "usher master-key retire --data-dir d",
             "usher token server --key k --secret-file f --validity 1h",
             "usher token user ada --validity 5m --claims {}",
             "usher token verify -",

@@ -29,6 +29,9 @@ pub enum Error {
     /// A token that is no good, for one of the token reasons.
     #[error("the token is not accepted")]
     Token(Reason),
+    /// A token within the request that is no good, for one of the token reasons.
+    #[error("the token in the request is not accepted")]
+    UserToken(Reason),
     /// The caller may not do this.
     #[error("{rpc} needs {needs}")]
     PermissionMissing {

@@ -8,6 +8,7 @@ pub mod content;
 mod error;
 pub mod jobs;
 pub mod page_token;
+mod recent;
 pub mod tasks;
 pub mod tokens;
 pub mod users;
@@ -15,10 +16,11 @@ pub mod vault;
 
 use std::sync::Arc;
 
-use self::apps::keys::KeyRing;
+use self::apps::ring::KeyRing;
 pub use self::call::{Call, Caller, Identity};
 pub use self::error::{Error, Subject};
 use self::tokens::Standings;
+use self::users::Signs;
 use self::vault::Vault;
 use crate::engine::Engine;
 use crate::model::clock::{Clock, Deadline, Timestamp};
@@ -33,12 +35,21 @@ pub struct Domain {
     vault: Arc<Vault>,
     keys: Arc<KeyRing>,
     standings: Arc<Standings>,
+    signs: Arc<Signs>,
 }
 
 impl Domain {
     /// Puts the rules over a database and an engine.
     pub fn new(store: Store, engine: Engine, clock: Arc<dyn Clock>, vault: Arc<Vault>) -> Self {
-        Self { store, engine, clock, vault, keys: Arc::default(), standings: Arc::default() }
+        Self {
+            store,
+            engine,
+            clock,
+            vault,
+            keys: Arc::default(),
+            standings: Arc::default(),
+            signs: Arc::default(),
+        }
     }
 
     /// The time of day, as everything here is dated.

@@ -5,7 +5,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Call, Domain, Error};
+use super::{Call, Domain, Error, Identity};
+
+/// A page, and the token of the next one where there may be more.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    pub next_page_token: Option<String>,
+}
 
 impl Domain {
     /// A token that leads on from `cursor` in the `query` of this caller.
@@ -26,8 +34,38 @@ impl Domain {
         serde_json::from_slice(&cursor).map_err(|_| Error::PageToken)
     }
 
+    /// The cursor in `token`, where there is a token.
+    pub(super) fn after<C: DeserializeOwned>(
+        &self,
+        call: &Call,
+        query: &str,
+        token: &str,
+    ) -> Result<Option<C>, Error> {
+        if token.is_empty() { Ok(None) } else { self.open_page_token(call, query, token).map(Some) }
+    }
+
+    /// Cuts `rows`, of which one more than `limit` was read, into a page.
+    pub(super) fn page<T, C: Serialize>(
+        &self,
+        call: &Call,
+        query: &str,
+        mut rows: Vec<T>,
+        limit: usize,
+        cursor: impl Fn(&T) -> C,
+    ) -> Page<T> {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more);
+        let next_page_token = last.map(|last| self.page_token(call, query, &cursor(last)));
+        Page { rows, next_page_token }
+    }
+
     fn binding(&self, call: &Call, query: &str) -> Vec<u8> {
-        let caller = format!("{:?}", call.caller);
+        let caller = match &call.caller.identity {
+            Identity::Server => format!("{} server", call.app().0),
+            Identity::User { id, .. } => format!("{} user {id}", call.app().0),
+            Identity::Anonymous => format!("{} nobody", call.app().0),
+        };
         self.vault.hash([b"page".as_slice(), caller.as_bytes(), query.as_bytes()])
     }
 }

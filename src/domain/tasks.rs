@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::page_token::Page;
 use super::{Call, Domain, Error};
 use crate::engine::TaskStates;
 use crate::model::id::TaskId;
@@ -27,14 +28,6 @@ pub struct ListTaskItems {
     pub outcomes: Vec<Outcome>,
     pub limit: u32,
     pub page_token: String,
-}
-
-/// A page, and the token of the next one where there may be more.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Page<T> {
-    pub rows: Vec<T>,
-    pub next_page_token: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,30 +87,5 @@ impl Domain {
     /// Takes up a failed task again.
     pub async fn retry_task(&self, call: &Call, id: TaskId) -> Result<Task, Error> {
         Ok(self.engine.retry(call.app(), id, Some(call.deadline)).await?)
-    }
-
-    fn after<C: serde::de::DeserializeOwned>(
-        &self,
-        call: &Call,
-        query: &str,
-        token: &str,
-    ) -> Result<Option<C>, Error> {
-        if token.is_empty() { Ok(None) } else { self.open_page_token(call, query, token).map(Some) }
-    }
-
-    /// Cuts `rows`, of which one more than `limit` was read, into a page.
-    fn page<T, C: Serialize>(
-        &self,
-        call: &Call,
-        query: &str,
-        mut rows: Vec<T>,
-        limit: usize,
-        cursor: impl Fn(&T) -> C,
-    ) -> Page<T> {
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
-        let next_page_token = last.map(|last| self.page_token(call, query, &cursor(last)));
-        Page { rows, next_page_token }
     }
 }

@@ -1,5 +1,6 @@
 //! Plain types and pure rules. No database, no gRPC, no clock of its own, no I/O.
 
+pub mod call;
 pub mod clock;
 pub mod filter;
 pub mod id;
@@ -10,6 +11,8 @@ pub mod query;
 pub mod reason;
 pub mod revocation;
 pub mod role;
+pub mod secret;
+pub mod session;
 pub mod task;
 pub mod user;
 pub mod violation;

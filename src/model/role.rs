@@ -2,11 +2,24 @@
 
 /// The role of whoever was given none.
 pub const DEFAULT: &str = "user";
+/// The role of callers who are no user.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// Roles that exist in every app.
-pub const BUILT_IN: [&str; 5] = ["user", "guest", "anonymous", "admin", "moderator"];
+pub const BUILT_IN: [&str; 5] = ["user", "guest", ANONYMOUS, "admin", "moderator"];
+
+/// A user may read itself.
+pub const READ_USER_OWNER: &str = "read-user-owner";
 
 /// Whether `role` exists.
 pub fn exists(role: &str) -> bool {
     BUILT_IN.contains(&role)
+}
+
+/// What `role` permits in the app as a whole. Everything else is refused to users.
+pub fn permissions(role: &str) -> &'static [&'static str] {
+    match role {
+        "user" | "guest" | "admin" | "moderator" => &[READ_USER_OWNER],
+        _ => &[],
+    }
 }

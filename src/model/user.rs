@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::Timestamp;
 use super::id::UserId;
 use super::json::{self, Object};
+use super::reason::Reason;
 use super::role;
 use super::violation::Violations;
 
@@ -35,6 +36,20 @@ impl User {
     /// The user's id.
     pub const fn id(&self) -> &UserId {
         &self.profile.id
+    }
+
+    /// Why it cannot act in its present state, and is not written to, if so.
+    pub const fn barred(&self) -> Option<Reason> {
+        barred(self.deleted_at.is_some(), self.deactivated_at.is_some())
+    }
+}
+
+/// Why a user in this state cannot act, if so.
+pub const fn barred(is_deleted: bool, is_deactivated: bool) -> Option<Reason> {
+    match (is_deleted, is_deactivated) {
+        (true, _) => Some(Reason::UserDeleted),
+        (_, true) => Some(Reason::UserDeactivated),
+        _ => None,
     }
 }
 

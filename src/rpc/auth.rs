@@ -4,23 +4,32 @@ use http::HeaderMap;
 
 use crate::domain::tokens::authenticate::Credentials;
 use crate::domain::{Caller, Error, Identity};
+use crate::model::role;
 
 /// What a caller must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// A server token.
     Server,
+    /// A server token; or that of a user whose role has this permission and who names nobody but itself, which
+    /// the handler sees to ([`Call::only_about`](crate::domain::Call::only_about)).
+    Own(&'static str),
+    /// Nothing: whoever calls does so for itself. The handler sees to that.
+    Anybody,
 }
 
 /// RPC to right, in the order of the services' proto files.
 pub const TABLE: &[(&str, Right)] = &[
     ("/usher.v1.UserService/UpsertUsers", Right::Server),
-    ("/usher.v1.UserService/GetUsers", Right::Server),
+    ("/usher.v1.UserService/GetUsers", Right::Own(role::READ_USER_OWNER)),
     ("/usher.v1.UserService/QueryUsers", Right::Server),
     ("/usher.v1.UserService/DeactivateUser", Right::Server),
     ("/usher.v1.UserService/ReactivateUser", Right::Server),
     ("/usher.v1.UserService/DeactivateUsers", Right::Server),
     ("/usher.v1.UserService/ReactivateUsers", Right::Server),
+    ("/usher.v1.UserService/ConnectUser", Right::Anybody),
+    ("/usher.v1.UserService/KeepAlive", Right::Anybody),
+    ("/usher.v1.UserService/DisconnectUser", Right::Anybody),
     ("/usher.v1.TokenService/CreateUserToken", Right::Server),
     ("/usher.v1.TokenService/CreateCallToken", Right::Server),
     ("/usher.v1.TokenService/VerifyToken", Right::Server),
@@ -33,6 +42,10 @@ pub const TABLE: &[(&str, Right)] = &[
     ("/usher.v1.TaskService/CancelTask", Right::Server),
     ("/usher.v1.TaskService/RetryTask", Right::Server),
     ("/usher.v1.ContentService/ImportContent", Right::Server),
+    ("/usher.v1.ContentService/GetCall", Right::Server),
+    ("/usher.v1.AppService/CreateKey", Right::Server),
+    ("/usher.v1.AppService/ListKeys", Right::Server),
+    ("/usher.v1.AppService/RetireKey", Right::Server),
 ];
 
 /// Services that need no token: they tell nothing of any app.
@@ -55,12 +68,22 @@ pub fn right_of(path: &str) -> Option<(&'static str, Right)> {
 /// Refuses a caller who lacks the right to `rpc`.
 pub fn check(caller: &Caller, rpc: &'static str, right: Right) -> Result<(), Error> {
     match (right, &caller.identity) {
-        (Right::Server, Identity::Server) => Ok(()),
-        (Right::Server, Identity::User(_)) => Err(Error::PermissionMissing { rpc, needs: "a server token" }),
+        (_, Identity::Server) | (Right::Anybody, _) => Ok(()),
+        (Right::Own(needs), Identity::User { role, .. }) if role::permissions(role).contains(&needs) => {
+            Ok(())
+        }
+        (Right::Own(needs), _) => Err(Error::PermissionMissing { rpc, needs }),
+        (Right::Server, _) => Err(Error::PermissionMissing { rpc, needs: "a server token" }),
     }
 }
 
-/// What a caller sent to show who it is: `authorization` with or without `Bearer`, and `x-api-key`.
+/// What a role permits, as answers tell it.
+pub(super) fn permissions(role: &str) -> Vec<String> {
+    role::permissions(role).iter().map(|permission| (*permission).to_owned()).collect()
+}
+
+/// What a caller sent to show who it is: `authorization` with or without `Bearer`, `x-api-key`, and
+/// `auth-type: anonymous`.
 ///
 /// A header sent twice is no header: which of both is meant cannot be known.
 pub fn credentials(headers: &HeaderMap) -> Credentials {
@@ -75,7 +98,8 @@ pub fn credentials(headers: &HeaderMap) -> Credentials {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start().to_owned(),
         _ => value.to_owned(),
     });
-    Credentials { token, api_key: only("x-api-key").map(str::to_owned) }
+    let anonymous = only("auth-type").is_some_and(|how| how.eq_ignore_ascii_case("anonymous"));
+    Credentials { token, api_key: only("x-api-key").map(str::to_owned), anonymous }
 }
 
 #[cfg(test)]

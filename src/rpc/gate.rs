@@ -164,7 +164,7 @@ where
         let slots = gate.slots.of(caller.app);
         let _slot = slots.try_acquire().map_err(|_| Error::Overloaded)?;
         let end = StreamEnd { stop: gate.stop.clone(), deadline: asked.map(Deadline::after) };
-        request.extensions_mut().insert(Call { caller, deadline });
+        request.extensions_mut().insert(Call { caller, rpc, deadline });
         request.extensions_mut().insert(end);
         Ok(inner.call(request).await.unwrap_or_else(|never| match never {}))
     };

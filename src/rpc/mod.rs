@@ -1,6 +1,7 @@
 //! gRPC in and out. One folder a service, one file per capability; the folder's `mod.rs` lists the RPCs,
 //! a line each. Every handler decodes, calls the domain, encodes; the [`gate`] before them authorises.
 
+mod apps;
 pub mod auth;
 mod content;
 mod decode;
@@ -12,6 +13,7 @@ mod time;
 mod tokens;
 mod users;
 
+pub use self::apps::Apps;
 pub use self::content::Content;
 pub use self::tasks::Tasks;
 pub use self::tokens::Tokens;

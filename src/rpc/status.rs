@@ -32,6 +32,7 @@ pub fn of(err: impl Into<Error>) -> Status {
     let violations = match &err {
         Error::Invalid(violations) => violations.iter().map(of_violation).collect(),
         Error::State(subjects) => subjects.iter().map(of_subject).collect(),
+        Error::UserToken(reason) => vec![FieldViolation::new("token", token_message(*reason))],
         _ => Vec::new(),
     };
     if !violations.is_empty() {
@@ -45,7 +46,7 @@ pub fn of(err: impl Into<Error>) -> Status {
     let message = match (&err, reason) {
         (_, Reason::Internal) => internal(&err, &mut metadata),
         (Error::State(subjects), _) => state_message(subjects),
-        (Error::Token(reason), _) => token_message(*reason).to_owned(),
+        (Error::Token(reason) | Error::UserToken(reason), _) => token_message(*reason).to_owned(),
         (Error::Store(_), _) => store_message(reason).to_owned(),
         (err, _) => err.to_string(),
     };
@@ -71,7 +72,7 @@ fn reason_of(err: &Error) -> Reason {
         Error::PageToken => Reason::PageTokenInvalid,
         Error::CredentialsMissing => Reason::CredentialsMissing,
         Error::ApiKeyUnknown => Reason::ApiKeyUnknown,
-        Error::Token(reason) => *reason,
+        Error::Token(reason) | Error::UserToken(reason) => *reason,
         Error::PermissionMissing { .. } => Reason::PermissionMissing,
         Error::RequestIdReused => Reason::RequestIdReused,
         Error::TaskNotFound => Reason::TaskNotFound,
@@ -108,7 +109,7 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::KindUnsupported => Code::InvalidArgument,
         // A caller whose own user cannot act any more has no valid credentials.
         Reason::UserNotFound | Reason::UserDeleted | Reason::UserDeactivated
-            if matches!(err, Error::Token(_)) =>
+            if matches!(err, Error::Token(_) | Error::UserToken(_)) =>
         {
             Code::Unauthenticated
         }
@@ -119,13 +120,20 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::TokenNotYetValid
         | Reason::TokenRevoked => Code::Unauthenticated,
         Reason::PermissionMissing => Code::PermissionDenied,
-        Reason::UserNotFound | Reason::RoleNotFound | Reason::TaskNotFound => Code::NotFound,
+        Reason::UserNotFound
+        | Reason::RoleNotFound
+        | Reason::TaskNotFound
+        | Reason::CallNotFound
+        | Reason::KeyNotFound => Code::NotFound,
         Reason::RequestIdReused => Code::AlreadyExists,
         Reason::UserDeleted
         | Reason::UserDeactivated
         | Reason::UserNotDeactivated
         | Reason::TaskFinished
-        | Reason::TaskNotFailed => Code::FailedPrecondition,
+        | Reason::TaskNotFailed
+        | Reason::SessionEnded
+        | Reason::KeyLast
+        | Reason::TooManyKeys => Code::FailedPrecondition,
         Reason::VersionMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded => Code::ResourceExhausted,
         Reason::DatabaseUnavailable | Reason::ServerDraining => Code::Unavailable,
@@ -174,6 +182,10 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::UserNotDeactivated => "the user is not deactivated",
         Reason::RoleNotFound => "names a role that does not exist",
         Reason::VersionMismatch => "the user has another version; read it and decide anew",
+        Reason::CallNotFound => "there is no such call in this app",
+        Reason::KeyNotFound => "there is no such key in this app",
+        Reason::KeyLast => "it is the last key that verifies; make another one first",
+        Reason::TooManyKeys => "the app has as many keys as can verify at a time; retire one first",
         _ => "is against it",
     }
 }

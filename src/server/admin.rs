@@ -1,10 +1,16 @@
 //! What has to reach the database before anybody can call: used by the command line.
 
-use super::config::Config;
-use super::open::{Opened, StartError, open};
-use crate::domain::apps::create::{NewKey, create_app as create};
+use std::path::{Path, PathBuf};
+
+use super::config::{Config, read_secret};
+use super::open::{Opened, StartError, make_secret, open, replace_secret};
+use crate::domain::apps::create::create_app as create;
+use crate::domain::apps::keys::NewKey;
+use crate::domain::vault::MasterKey;
+use crate::domain::vault::stored::{self, Rotation};
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::id::AppId;
+use crate::model::secret;
 use crate::storage::apps;
 use crate::storage::backend::sqlite::Sharing;
 
@@ -24,16 +30,19 @@ pub struct AppLine {
     pub created_at: String,
 }
 
-/// Makes an app with its first key.
-pub async fn create_app(config: &Config, name: &str) -> Result<NewApp, StartError> {
+/// Makes an app with its first key, which gets the secret `own` where there is one.
+pub async fn create_app(config: &Config, name: &str, own: Option<String>) -> Result<NewApp, StartError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
         return Err(StartError::Other(
             "an app's name must be 1 to 64 characters of A-Z a-z 0-9 _ - .".into(),
         ));
     }
+    if let Some(Err(rule)) = own.as_deref().map(secret::check) {
+        return Err(StartError::Other(format!("the secret {rule}")));
+    }
     let Opened { store, vault } = open(config, Sharing::Shared).await?;
-    let key = NewKey::generate();
+    let key = own.map_or_else(NewKey::generate, NewKey::with_secret);
     let created = create(&store, &vault, name, &key, SystemClock.now()).await;
     store.close().await;
     match created {
@@ -49,7 +58,7 @@ pub async fn list_apps(config: &Config) -> Result<Vec<AppLine>, StartError> {
     let db = store.read(None).await?;
     let mut lines = Vec::new();
     for app in apps::list_apps(&db).await? {
-        let keys = apps::list_keys(&db, AppId(app.id)).await?;
+        let keys = apps::list_verifying_keys(&db, AppId(app.id)).await?;
         lines.push(AppLine {
             name: app.name,
             keys: keys.into_iter().map(|key| key.kid).collect(),
@@ -66,4 +75,70 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let Opened { store, .. } = open(config, Sharing::Shared).await?;
     store.close().await;
     Ok(())
+}
+
+/// Puts a rotated key of the app `default` where the one before it lies.
+pub fn keep_default_key(data_dir: &Path, kid: &str, secret: &str) -> Result<(), StartError> {
+    // A start in between finds out by itself which key the secret belongs to.
+    replace_secret(&data_dir.join("default.secret"), secret)?;
+    replace_secret(&data_dir.join("default.key"), kid)
+}
+
+/// What a rotation of the master key leaves to do.
+pub enum MasterKeyRotation {
+    /// Nothing: the new one lies in this file, and the old one opens nothing.
+    Done(PathBuf),
+    /// Both open the database, until every replica has the new one and the old one is retired.
+    Both,
+}
+
+/// Makes the master key in the file `new` open the database too. Without one, and where the master key lies in
+/// the data directory of SQLite, makes a new one and puts it there; done again after a crash, it goes on.
+pub async fn rotate_master_key(config: &Config, new: Option<&Path>) -> Result<MasterKeyRotation, StartError> {
+    let own_file = config.data_dir.join("master.key");
+    let draft = config.data_dir.join("master.key.new");
+    let Opened { store, vault } = open(config, Sharing::Shared).await?;
+    let file = if let Some(file) = new {
+        file
+    } else {
+        let elsewhere = config.master_key.is_some() || config.master_key_file.is_some();
+        if elsewhere || !config.database_url()?.starts_with("sqlite:") {
+            let text =
+                "give the new master key with --new-master-key-file; make one with `openssl rand -hex 32`";
+            return Err(StartError::Other(text.to_owned()));
+        }
+        if !draft.exists() {
+            make_secret(&draft, &MasterKey::generate())?;
+        }
+        &draft
+    };
+    let parsed = MasterKey::parse(&read_secret(file)?).map_err(|text| StartError::Other(text.to_owned()))?;
+    let done = stored::rotate(&store, &vault, parsed.clone(), SystemClock.now()).await;
+    match done.map_err(|err| StartError::Other(err.to_string()))? {
+        Rotation::Done => {}
+        Rotation::Same => return Err(StartError::Other("this master key is the one in use".to_owned())),
+        Rotation::Unfinished => {
+            let text = "two master keys are in use already: give every replica the newer one, then run \
+                        `usher master-key retire` with it";
+            return Err(StartError::Other(text.to_owned()));
+        }
+    }
+    let rotated = if new.is_some() {
+        MasterKeyRotation::Both
+    } else {
+        replace_secret(&own_file, &read_secret(&draft)?)?;
+        stored::retire_others(&store, &parsed).await.map_err(|err| StartError::Other(err.to_string()))?;
+        std::fs::remove_file(&draft).ok();
+        MasterKeyRotation::Done(own_file)
+    };
+    store.close().await;
+    Ok(rotated)
+}
+
+/// Makes the configured master key the only one; tells how many others there were.
+pub async fn retire_master_keys(config: &Config) -> Result<u64, StartError> {
+    let Opened { store, vault } = open(config, Sharing::Shared).await?;
+    let retired = stored::retire_others(&store, vault.master()).await;
+    store.close().await;
+    retired.map_err(|err| StartError::Other(err.to_string()))
 }

@@ -12,6 +12,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::health;
+use crate::domain::Domain;
 use crate::engine::Background;
 use crate::storage::Store;
 
@@ -35,6 +36,7 @@ pub(super) struct Drain {
     pub(super) under_way: TaskTracker,
     pub(super) background: Background,
     pub(super) server: JoinHandle<Result<(), tonic::transport::Error>>,
+    pub(super) domain: Domain,
     pub(super) store: Store,
 }
 
@@ -59,6 +61,10 @@ impl Drain {
         }
         if tokio::time::timeout(FLUSH, &mut self.server).await.is_err() {
             self.server.abort();
+        }
+        // What calls until now have seen of users.
+        if !matches!(tokio::time::timeout(CLOSE, self.domain.flush_presence()).await, Ok(Ok(()))) {
+            tracing::warn!("the last signs of life could not be written");
         }
         // A database that does not answer is left as it is: what was committed is safe.
         if tokio::time::timeout(CLOSE, self.store.close()).await.is_err() {

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::open::{Opened, StartError, make_data_dir, sync_dir, write_secret};
-use crate::domain::apps::create::{NewKey, create_app};
+use crate::domain::apps::create::create_app;
+use crate::domain::apps::keys::NewKey;
+use crate::domain::vault::stored;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::id::AppId;
 use crate::storage::apps;
@@ -49,13 +51,19 @@ pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Opti
 
     let db = opened.store.read(None).await?;
     let Some(app) = apps::find_app(&db, DEFAULT).await? else { return Ok(None) };
-    let Some(key) = apps::list_keys(&db, AppId(app.id)).await?.into_iter().next() else { return Ok(None) };
-    recover(data_dir, &secret_file, &key.kid)?;
-    let here = secret_file.exists();
-    if here {
-        write_secret(&data_dir.join("default.key"), &key.kid)?;
+    let keys = apps::list_verifying_keys(&db, AppId(app.id)).await?;
+    let Some(signing) = keys.first() else { return Ok(None) };
+    recover(data_dir, &secret_file, &signing.kid)?;
+    // Keys may have been rotated: the name beside the secret is the one of the key that it belongs to.
+    let secret = fs::read(&secret_file).ok();
+    let here = secret.and_then(|secret| {
+        keys.iter().find(|key| stored::open_secret(&opened.vault, key).is_some_and(|of| of == secret))
+    });
+    if let Some(here) = here {
+        write_secret(&data_dir.join("default.key"), &here.kid)?;
     }
-    Ok(Some(DefaultKey { kid: key.kid, secret_file: here.then_some(secret_file), is_new }))
+    let kid = here.unwrap_or(signing).kid.clone();
+    Ok(Some(DefaultKey { kid, secret_file: here.map(|_| secret_file), is_new }))
 }
 
 /// Gives its name to a secret that a crash kept from getting it, and removes those of apps that never came

@@ -10,23 +10,25 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::model::clock::{AnchoredClock, Timestamp};
+use crate::proto::v1::app_service_server::AppServiceServer;
 use crate::proto::v1::content_service_server::ContentServiceServer;
 use crate::proto::v1::task_service_server::TaskServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::user_service_server::UserServiceServer;
-use crate::rpc::{Content, Tasks, Tokens, Users};
+use crate::rpc::{Apps, Content, Tasks, Tokens, Users};
 use crate::storage::{Store, StoreError, clock};
 
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Every name that can be asked for; the empty one is the server as a whole.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "",
     UserServiceServer::<Users>::NAME,
     TokenServiceServer::<Tokens>::NAME,
     TaskServiceServer::<Tasks>::NAME,
     ContentServiceServer::<Content>::NAME,
+    AppServiceServer::<Apps>::NAME,
 ];
 
 /// Tells everybody who asks or watches.

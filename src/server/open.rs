@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::{Config, ConfigError, Secret, read_secret};
-use crate::domain::apps::keys::seal_context;
-use crate::domain::vault::{Vault, new_master_key, parse_master_key};
-use crate::model::id::AppId;
+use crate::domain::vault::{MasterKey, Vault, stored};
+use crate::model::clock::{Clock, SystemClock};
 use crate::storage::backend::Backend;
 use crate::storage::backend::postgres::Postgres;
 use crate::storage::backend::sqlite::{self, Sharing, Sqlite};
-use crate::storage::{Store, StoreError, apps};
+use crate::storage::{Store, StoreError};
 
 /// Why usher could not start. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +65,12 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
         return Err(ConfigError(text.to_owned()).into());
     };
     store.backend().migrate().await?;
-    let vault = Arc::new(Vault::new(&master));
-    check_master_key(&store, &vault).await?;
-    Ok(Opened { store, vault })
+    let vault = stored::open_vault(&store, master, SystemClock.now()).await;
+    let vault = vault.map_err(|err| StartError::Other(err.to_string()))?.ok_or_else(|| {
+        let text = "the master key does not fit this database: it was set up under another one";
+        ConfigError(text.to_owned())
+    })?;
+    Ok(Opened { store, vault: Arc::new(vault) })
 }
 
 pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {
@@ -78,8 +80,8 @@ pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {
 }
 
 /// The master key that is configured; on SQLite one is made where there is none.
-fn master_key(config: &Config, make: bool) -> Result<Vec<u8>, StartError> {
-    let parse = |text: &str| parse_master_key(text).map_err(|text| ConfigError(text.to_owned()).into());
+fn master_key(config: &Config, make: bool) -> Result<MasterKey, StartError> {
+    let parse = |text: &str| MasterKey::parse(text).map_err(|text| ConfigError(text.to_owned()).into());
     if let Some(key) = &config.master_key {
         return parse(key.expose());
     }
@@ -94,7 +96,7 @@ fn master_key(config: &Config, make: bool) -> Result<Vec<u8>, StartError> {
         }
     };
     if make && !file.exists() {
-        make_secret(file, &new_master_key())?;
+        make_secret(file, &MasterKey::generate())?;
     }
     parse(&read_secret(file)?)
 }
@@ -110,7 +112,7 @@ pub(super) fn write_secret(file: &Path, text: &str) -> Result<(), StartError> {
 }
 
 /// Writes a secret that is not there yet, whole or not at all; of several who try, one succeeds.
-fn make_secret(file: &Path, text: &str) -> Result<(), StartError> {
+pub(super) fn make_secret(file: &Path, text: &str) -> Result<(), StartError> {
     let draft = file.with_extension(format!("key.{}", std::process::id()));
     write_secret(&draft, text)?;
     // A link, unlike a rename, never replaces what another one made.
@@ -123,23 +125,17 @@ fn make_secret(file: &Path, text: &str) -> Result<(), StartError> {
     sync_dir(file)
 }
 
+/// Writes a secret in the place of another one: whoever reads finds the one or the other, whole.
+pub(super) fn replace_secret(file: &Path, text: &str) -> Result<(), StartError> {
+    let draft = file.with_extension(format!("draft.{}", std::process::id()));
+    write_secret(&draft, text)?;
+    fs::rename(&draft, file).map_err(|err| StartError::File("replace", file.to_owned(), err))?;
+    sync_dir(file)
+}
+
 /// Makes sure that the name of `file` is there after a power cut.
 pub(super) fn sync_dir(file: &Path) -> Result<(), StartError> {
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
     synced.map_err(|err| StartError::File("write", dir.to_owned(), err))
-}
-
-/// Refuses to start under a master key that does not open what another one sealed.
-async fn check_master_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
-    let db = store.read(None).await?;
-    for app in apps::list_apps(&db).await?.into_iter().take(1) {
-        for key in apps::list_keys(&db, AppId(app.id)).await? {
-            if vault.open(&seal_context(AppId(app.id), &key.kid), &key.secret_sealed).is_none() {
-                let text = "the master key does not fit this database: it was set up under another one";
-                return Err(ConfigError(text.to_owned()).into());
-            }
-        }
-    }
-    Ok(())
 }

@@ -24,12 +24,13 @@ use crate::domain::{Domain, jobs};
 use crate::engine::{Background, Engine, Settings};
 use crate::model::clock::AnchoredClock;
 use crate::proto;
+use crate::proto::v1::app_service_server::AppServiceServer;
 use crate::proto::v1::content_service_server::ContentServiceServer;
 use crate::proto::v1::task_service_server::TaskServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::user_service_server::UserServiceServer;
 use crate::rpc::gate::{Gate, Slots};
-use crate::rpc::{Content, Tasks, Tokens, Users};
+use crate::rpc::{Apps, Content, Tasks, Tokens, Users};
 use crate::storage::backend::sqlite::Sharing;
 
 /// Dead peers are noticed: asked so often, given so long.
@@ -106,6 +107,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     engine.start(jobs::registry(), &background).await?;
     let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
 
+    background.running.spawn(domain.clone().follow_presence(background.stop.clone()));
+
     let gate = Gate {
         domain: domain.clone(),
         timeout: config.request_timeout,
@@ -123,7 +126,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let probing = CancellationToken::new();
     background.running.spawn(health::follow(reporter.clone(), store.clone(), clock, probing.clone()));
 
-    let routes = services(domain, &config).add_service(health_service);
+    let routes = services(domain.clone(), &config).add_service(health_service);
     let routes = with_reflection(routes, &config, address)?;
     let accepting = CancellationToken::new();
     let server = serve(&config, listener, gate, routes, accepting.clone());
@@ -136,6 +139,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         under_way,
         background,
         server,
+        domain,
         store,
     };
     Ok(Running { address, default_key, drain })
@@ -156,6 +160,7 @@ fn services(domain: Domain, config: &Config) -> Routes {
     let content = Content { domain: domain.clone(), timeout: config.request_timeout };
     Routes::new(UserServiceServer::new(Users(domain.clone())).max_decoding_message_size(max))
         .add_service(TokenServiceServer::new(Tokens(domain.clone())).max_decoding_message_size(max))
+        .add_service(AppServiceServer::new(Apps(domain.clone())).max_decoding_message_size(max))
         .add_service(TaskServiceServer::new(Tasks(domain)).max_decoding_message_size(max))
         .add_service(ContentServiceServer::new(content).max_decoding_message_size(max))
 }

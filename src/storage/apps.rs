@@ -4,6 +4,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
 };
 
 use super::entity::{app, app_key};
@@ -60,19 +61,84 @@ pub async fn insert_key(tx: &Tx, key: app_key::Model) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// The key called `kid`, of whichever app.
+/// The key called `kid` that verifies, of whichever app.
 pub async fn find_key(db: &Db, kid: &str) -> Result<Option<app_key::Model>, StoreError> {
-    Ok(app_key::Entity::find().filter(app_key::Column::Kid.eq(kid)).one(db).await?)
+    let select = app_key::Entity::find()
+        .filter(app_key::Column::Kid.eq(kid))
+        .filter(app_key::Column::RetiredAt.is_null());
+    // No LIMIT: the name is unique, and SQLite would prepare the statement anew each time.
+    Ok(select.all(db).await?.pop())
 }
 
-/// The keys of `app`, the signing one first.
+/// Every key of `app`, oldest first.
 pub async fn list_keys(db: &Db, app: AppId) -> Result<Vec<app_key::Model>, StoreError> {
-    Ok(app_key::Entity::find()
+    Ok(keys_of(app).all(db).await?)
+}
+
+/// As [`list_keys`], with the app locked until the end of the transaction.
+pub async fn lock_keys(tx: &Tx, app: AppId) -> Result<Vec<app_key::Model>, StoreError> {
+    let mut select = app::Entity::find_by_id(app.0);
+    tx.backend().lock(QueryTrait::query(&mut select));
+    select.one(&**tx).await?;
+    list_keys(tx, app).await
+}
+
+/// The keys of `app` that verify, the signing one first.
+pub async fn list_verifying_keys(db: &Db, app: AppId) -> Result<Vec<app_key::Model>, StoreError> {
+    let select = keys_of(app).filter(app_key::Column::RetiredAt.is_null());
+    let mut keys = select.all(db).await?;
+    keys.sort_by_key(|key| !key.signing);
+    Ok(keys)
+}
+
+/// The keys of all apps that verify.
+pub async fn list_all_keys(db: &Db) -> Result<Vec<app_key::Model>, StoreError> {
+    Ok(app_key::Entity::find().filter(app_key::Column::RetiredAt.is_null()).all(db).await?)
+}
+
+/// Makes the key called `kid` the one of `app` that signs; none with `None`.
+pub async fn update_signing(tx: &Tx, app: AppId, kid: Option<&str>) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    let is_it = Expr::col(app_key::Column::Kid).eq(kid.unwrap_or_default());
+    update
+        .table(app_key::Entity)
+        .value(app_key::Column::Signing, is_it)
+        .and_where(app_key::Column::AppId.eq(app.0));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Stores the secret of a key as sealed anew.
+pub async fn update_secret(tx: &Tx, key: &app_key::Model, sealed: Vec<u8>) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update
+        .table(app_key::Entity)
+        .value(app_key::Column::SecretSealed, sealed)
+        .and_where(app_key::Column::AppId.eq(key.app_id))
+        .and_where(app_key::Column::Kid.eq(key.kid.as_str()));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Marks a key as retired, and removes its secret.
+pub async fn retire_key(tx: &Tx, app: AppId, kid: &str, now: Timestamp) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update
+        .table(app_key::Entity)
+        .value(app_key::Column::RetiredAt, now.micros())
+        .value(app_key::Column::Signing, false)
+        .value(app_key::Column::SecretSealed, Vec::<u8>::new())
+        .and_where(app_key::Column::AppId.eq(app.0))
+        .and_where(app_key::Column::Kid.eq(kid));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+fn keys_of(app: AppId) -> Select<app_key::Entity> {
+    app_key::Entity::find()
         .filter(app_key::Column::AppId.eq(app.0))
-        .order_by_desc(app_key::Column::Signing)
         .order_by_asc(app_key::Column::CreatedAt)
-        .all(db)
-        .await?)
+        .order_by_asc(app_key::Column::Kid)
 }
 
 /// Draws the next number of accepted work of `app`.

@@ -5,6 +5,7 @@
 
 pub mod apps;
 pub mod backend;
+pub mod calls;
 pub mod clock;
 pub mod entity;
 mod error;
@@ -13,8 +14,10 @@ pub mod get;
 pub mod import;
 pub mod items;
 pub mod lifecycle;
+pub mod master_keys;
 pub mod migration;
 pub mod page;
+pub mod presence;
 pub mod query;
 pub mod queue;
 pub mod row;

@@ -1,42 +1,82 @@
 //! What judging and minting tokens needs to know, and revoking them.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, UpdateStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Iden};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iden, QueryFilter, QuerySelect};
 
 use super::entity::{app, user};
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
+use crate::model::reason::Reason;
 use crate::model::revocation::{Revocation, RevocationMarks};
-use crate::model::user::User;
+use crate::model::user::barred;
 
 /// A user as far as its tokens are concerned; deleted ones too, since their tokens must be refused.
 #[derive(Debug, Clone)]
 pub struct Bearer {
-    /// The user.
-    pub user: User,
+    /// As stored.
+    pub role: String,
+    /// Why its tokens are refused, whatever they say.
+    pub barred: Option<Reason>,
     /// What was revoked.
     pub marks: RevocationMarks,
 }
 
-/// The user `id` of `app`, whatever its state.
-pub async fn find_bearer(db: &Db, app: AppId, id: &UserId) -> Result<Option<Bearer>, StoreError> {
-    let row = user::Entity::find_by_id((app.0, id.as_str().to_owned())).one(db).await?;
-    row.map(|row| {
-        let marks = RevocationMarks {
+#[derive(FromQueryResult)]
+struct Row {
+    id: String,
+    role: String,
+    deactivated_at: Option<i64>,
+    deleted_at: Option<i64>,
+    auth_epoch: i64,
+    revoked_epoch: i64,
+    revoked_before: Option<i64>,
+    minted_before: Option<i64>,
+}
+
+/// The users `ids` of `app` that exist, whatever their state.
+pub async fn list_bearers(
+    db: &Db,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Bearer>, StoreError> {
+    use user::Column;
+    let columns = [
+        Column::Id,
+        Column::Role,
+        Column::DeactivatedAt,
+        Column::DeletedAt,
+        Column::AuthEpoch,
+        Column::RevokedEpoch,
+        Column::RevokedBefore,
+        Column::MintedBefore,
+    ];
+    let select = user::any(app).filter(Column::Id.is_in(ids)).select_only().columns(columns);
+    let rows = select.into_model::<Row>().all(db).await?;
+    let bearer = |row: Row| Bearer {
+        role: row.role,
+        barred: barred(row.deleted_at.is_some(), row.deactivated_at.is_some()),
+        marks: RevocationMarks {
             epoch: row.auth_epoch,
             revoked_epoch: row.revoked_epoch,
             revoked_before: row.revoked_before.map(Timestamp::from_micros),
             minted_before: row.minted_before.map(Timestamp::from_micros),
-        };
-        Ok(Bearer { user: User::try_from(row)?, marks })
-    })
-    .transpose()
+        },
+    };
+    Ok(rows.into_iter().map(|row| (row.id.clone(), bearer(row))).collect())
+}
+
+/// The user `id` of `app`, whatever its state.
+pub async fn find_bearer(db: &Db, app: AppId, id: &UserId) -> Result<Option<Bearer>, StoreError> {
+    Ok(list_bearers(db, app, [id.as_str()]).await?.remove(id.as_str()))
 }
 
 /// What was revoked in all of `app`.
 pub async fn get_app_marks(db: &Db, app: AppId) -> Result<RevocationMarks, StoreError> {
-    let app = app::Entity::find_by_id(app.0).one(db).await?;
+    // No LIMIT: the number is unique, and SQLite would prepare the statement anew each time.
+    let app = app::Entity::find().filter(app::Column::Id.eq(app.0)).all(db).await?.pop();
     let app = app.ok_or_else(|| StoreError::corrupt("the app is gone"))?;
     Ok(RevocationMarks {
         epoch: app.auth_epoch,

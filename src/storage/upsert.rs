@@ -1,9 +1,9 @@
 //! Writing whole users.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::entity::{user, user_block};
 use super::row::{UserMarks, of_user};
@@ -40,6 +40,19 @@ pub async fn lock_users(
             Ok((user.id().as_str().to_owned(), Stored { user, marks }))
         })
         .collect()
+}
+
+/// Locks those of `ids` that exist, in id order, and tells which they are; deleted ones too.
+pub async fn lock_ids(
+    tx: &Tx,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashSet<String>, StoreError> {
+    let select = user::any(app).filter(user::Column::Id.is_in(ids)).order_by_asc(user::Column::Id);
+    let mut select = select.select_only().column(user::Column::Id);
+    tx.backend().lock(QueryTrait::query(&mut select));
+    let ids: Vec<String> = select.into_tuple().all(&**tx).await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Stores users, each under a version one above the stored one or 1, as [`lock_users`] told.

@@ -7,6 +7,7 @@
     reason = "in a test, these are how it fails"
 )]
 
+mod apps;
 mod architecture;
 mod content;
 mod foreign;

@@ -65,6 +65,13 @@ type Acks = Pin<Box<dyn Stream<Item = Result<ImportContentResponse, Status>> + S
 
 #[tonic::async_trait]
 impl ContentService for Fake {
+    async fn get_call(
+        &self,
+        _: Request<crate::proto::v1::GetCallRequest>,
+    ) -> Result<Response<crate::proto::v1::GetCallResponse>, Status> {
+        Err(Status::unimplemented("an import asks for no calls"))
+    }
+
     type ImportContentStream = Acks;
 
     async fn import_content(

@@ -2,3 +2,4 @@
 
 pub mod create;
 pub mod keys;
+pub mod ring;

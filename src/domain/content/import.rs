@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::domain::users::upsert::{barred, replaced};
+use crate::domain::users::upsert::replaced;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::{Deadline, Timestamp};
 use crate::model::id::{AppId, UserId};
@@ -265,7 +265,7 @@ fn obstacle(user: &ImportUser, current: Option<&Stored>) -> Option<ItemRefusal> 
     if let Some((field, _)) = unknown {
         return Some(ItemRefusal::new(Reason::RoleNotFound, field, "names a role that does not exist"));
     }
-    match current.and_then(|stored| barred(&stored.user))? {
+    match current.and_then(|stored| stored.user.barred())? {
         Reason::UserDeleted if user.deleted_at.is_some() => None,
         Reason::UserDeactivated if user.deactivated_at.is_some() || user.deleted_at.is_some() => None,
         reason @ Reason::UserDeleted => Some(ItemRefusal::new(reason, "id", "the stored user is deleted")),

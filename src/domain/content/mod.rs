@@ -1,3 +1,4 @@
 //! What users made elsewhere, taken in.
 
+pub mod calls;
 pub mod import;

@@ -1,9 +1,8 @@
 //! Who a caller is, by the token it sent.
 
-use super::claims::{self, Bearer, Claims};
+use super::claims::{Bearer, Sealed};
 use crate::domain::{Caller, Domain, Error, Identity};
 use crate::model::clock::Deadline;
-use crate::model::id::AppId;
 use crate::model::reason::Reason;
 
 /// What a caller sent to show who it is.
@@ -13,38 +12,37 @@ pub struct Credentials {
     pub token: Option<String>,
     /// The name of a key, for tokens that name none.
     pub api_key: Option<String>,
+    /// Wants to be nobody. A token beside it is judged all the same.
+    pub anonymous: bool,
 }
 
 impl Domain {
     /// The caller that `credentials` prove.
     pub async fn authenticate(&self, credentials: &Credentials, deadline: Deadline) -> Result<Caller, Error> {
-        let token = credentials.token.as_deref().ok_or(Error::CredentialsMissing)?;
-        let kid = claims::kid_of(token).map_err(Error::Token)?;
-        let key = match (&kid, &credentials.api_key) {
+        let api_key = credentials.api_key.as_deref();
+        let Some(token) = &credentials.token else {
+            if !credentials.anonymous {
+                return Err(Error::CredentialsMissing);
+            }
+            let kid = api_key.ok_or(Error::ApiKeyUnknown)?;
+            let key = self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?;
+            return Ok(Caller { app: key.app, identity: Identity::Anonymous });
+        };
+        let sealed = Sealed::parse(token).map_err(Error::Token)?;
+        let key = match (&sealed.kid, api_key) {
             // A kid nobody has is told no more than a wrong signature.
             (Some(kid), _) => self.key(kid, deadline).await?.ok_or(Error::Token(Reason::TokenInvalid))?,
             (None, Some(kid)) => self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?,
             (None, None) => return Err(Error::ApiKeyUnknown),
         };
-        let claims = claims::open(token, &key.secret).map_err(Error::Token)?;
-        self.judge(key.app, &claims, deadline).await?.map_err(Error::Token)?;
-        let identity = match claims.bearer {
-            Bearer::Server => Identity::Server,
-            Bearer::User(id) => Identity::User(id),
+        let claims = sealed.open(&key.verifying).map_err(Error::Token)?;
+        claims.judge(self.now()).map_err(Error::Token)?;
+        let passed = self.standing(key.app, &claims, deadline).await?.map_err(Error::Token)?;
+        let identity = match (claims.bearer, passed.role) {
+            (Bearer::User(id), Some(role)) => Identity::User { id, role },
+            (Bearer::User(_), None) => return Err(Error::Token(Reason::UserNotFound)),
+            (Bearer::Server, _) => Identity::Server,
         };
         Ok(Caller { app: key.app, identity })
-    }
-
-    /// Judges everything about a token with a good signature.
-    pub(super) async fn judge(
-        &self,
-        app: AppId,
-        claims: &Claims,
-        deadline: Deadline,
-    ) -> Result<Result<(), Reason>, Error> {
-        if let Err(reason) = claims.judge(self.now()) {
-            return Ok(Err(reason));
-        }
-        Ok(self.standing(app, claims, deadline).await?.map(drop))
     }
 }

@@ -1,22 +1,27 @@
 //! The claims of a token, and what of one can be judged without the database (RFC 7519, RFC 8725).
 //!
-//! Stricter than the library by itself: header names come from an allow-list, dates are integers, and the
-//! algorithm is fixed by the key, never by the header.
+//! The library judges the signature and nothing else. What it would let pass is refused here: headers with
+//! names that are not on a list, dates that are no integers, names that stand twice, another alphabet.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::unique_map::UniqueMap;
 use crate::model::clock::Timestamp;
-use crate::model::id::UserId;
+use crate::model::id::{UserId, parse_cid, parse_word};
 use crate::model::json;
 use crate::model::reason::Reason;
 use crate::model::revocation::Mint;
 
 /// The longest token looked at, in bytes.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
+/// Of HMAC-SHA256.
+const SIGNATURE_BYTES: usize = 32;
 /// How far `iat` may lie ahead, for clocks that differ.
 const IAT_LEEWAY: i64 = 5;
 
@@ -44,50 +49,88 @@ pub(super) const REGISTERED: [&str; 13] = [
     "kid",
 ];
 
-/// The `kid` of a token whose form is right, its signature not yet looked at.
-pub(super) fn kid_of(token: &str) -> Result<Option<String>, Reason> {
-    if token.len() > MAX_BYTES {
-        return Err(Reason::TokenInvalid);
+/// A token whose form is right and whose signature was not looked at yet.
+///
+/// Everything that is wrong up to the signature is one answer, so nothing here says what.
+pub(super) struct Sealed<'a> {
+    /// The key that the header names.
+    pub(super) kid: Option<String>,
+    /// Header and claims, as they were signed.
+    signed: &'a str,
+    signature: &'a str,
+    claims: Vec<u8>,
+}
+
+/// The header of a token: these names and no others, each at most once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "text")]
+    typ: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "text")]
+    kid: Option<Cow<'a, str>>,
+}
+
+/// Text, where it is given; `null` is none.
+fn text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    Cow::deserialize(deserializer).map(Some)
+}
+
+impl Header<'_> {
+    fn parse(json: &[u8]) -> Option<Header<'_>> {
+        // The parser would take an array for the fields in order.
+        let header: Header<'_> = json.starts_with(b"{").then(|| serde_json::from_slice(json).ok())??;
+        let jwt = header.typ.as_ref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
+        let known_key = header.kid.as_ref().is_none_or(|kid| is_kid(kid));
+        // Keys here are HMAC keys. The header chooses nothing; it must only not say otherwise.
+        (header.alg == "HS256" && jwt && known_key).then_some(header)
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(claims), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Reason::TokenInvalid);
-    };
-    // Strict: no padding, no foreign characters, no stray bits at the end.
-    if [claims, signature].iter().any(|part| URL_SAFE_NO_PAD.decode(part).is_err()) {
-        return Err(Reason::TokenInvalid);
+}
+
+impl<'a> Sealed<'a> {
+    /// Takes a token apart.
+    pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
+        Self::taken_apart(token).ok_or(Reason::TokenInvalid)
     }
-    let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| Reason::TokenInvalid)?;
-    let UniqueMap(header) = serde_json::from_slice(&header).map_err(|_| Reason::TokenInvalid)?;
-    let known = header.keys().all(|name| matches!(name.as_str(), "alg" | "typ" | "kid"));
-    let jwt =
-        header.get("typ").is_none_or(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")));
-    match (known && jwt, header.get("kid")) {
-        (true, None) => Ok(None),
-        (true, Some(Value::String(kid))) if is_kid(kid) => Ok(Some(kid.clone())),
-        _ => Err(Reason::TokenInvalid),
+
+    fn taken_apart(token: &'a str) -> Option<Self> {
+        if token.len() > MAX_BYTES {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        // Strict: no padding, no foreign characters (a third dot among them), no stray bits at the end.
+        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.decode(part).ok());
+        let (header, claims) = (header?, claims?);
+        URL_SAFE_NO_PAD.decode(signature).ok().filter(|signature| signature.len() == SIGNATURE_BYTES)?;
+        let kid = Header::parse(&header)?.kid.map(Cow::into_owned);
+        Some(Self { kid, signed, signature, claims })
+    }
+
+    /// Whether it was signed with `key`.
+    pub(super) fn is_signed_with(&self, key: &DecodingKey) -> bool {
+        let good =
+            jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, Algorithm::HS256);
+        good.unwrap_or(false)
+    }
+
+    /// What it says, once its signature was found good.
+    pub(super) fn claims(&self) -> Result<Claims, Reason> {
+        let UniqueMap(claims) = serde_json::from_slice(&self.claims).map_err(|_| Reason::TokenInvalid)?;
+        Claims::parse(claims).ok_or(Reason::TokenInvalid)
+    }
+
+    /// What it says, if it was signed with `key`.
+    pub(super) fn open(&self, key: &DecodingKey) -> Result<Claims, Reason> {
+        if self.is_signed_with(key) { self.claims() } else { Err(Reason::TokenInvalid) }
     }
 }
 
 /// What cannot be a key's name is not looked for.
 fn is_kid(kid: &str) -> bool {
     (1..=64).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// The claims of a token signed with `secret`. Everything that is wrong up to here is one answer.
-pub(super) fn open(token: &str, secret: &[u8]) -> Result<Claims, Reason> {
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.required_spec_claims.clear();
-    // Dates are judged by `Claims::judge`, against our clock and without leeway.
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    let key = DecodingKey::from_secret(secret);
-    let decoded = jsonwebtoken::decode::<UniqueMap>(token, &key, &validation);
-    let UniqueMap(claims) = decoded.map_err(|_| Reason::TokenInvalid)?.claims;
-    Claims::parse(claims).ok_or(Reason::TokenInvalid)
 }
 
 /// Whose a token is.
@@ -134,16 +177,18 @@ impl Claims {
             (false, Some(Value::String(id))) => Bearer::User(UserId::parse(id.as_str()).ok()?),
             _ => return None,
         };
-        let call_cids = match claims.get("call_cids") {
+        let call_cids: Vec<String> = match claims.get("call_cids") {
             None => Vec::new(),
             Some(Value::Array(cids)) => {
-                cids.iter().map(|cid| cid.as_str().map(str::to_owned)).collect::<Option<_>>()?
+                let cid = |cid: &Value| parse_cid(cid.as_str()?.to_owned()).ok();
+                cids.iter().map(cid).collect::<Option<_>>()?
             }
             Some(_) => return None,
         };
         let call_role = match claims.get("role") {
             // Of other tokens the role is nobody's business: it is stored with the user.
-            Some(Value::String(role)) if !call_cids.is_empty() => Some(role.clone()),
+            Some(Value::String(role)) if !call_cids.is_empty() => Some(parse_word(role.clone()).ok()?),
+            Some(_) if !call_cids.is_empty() => return None,
             _ => None,
         };
         let parsed = Self {

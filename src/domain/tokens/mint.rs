@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::claims::{APP_EPOCH, MAX_BYTES, MINTED_AT, REGISTERED, USER_EPOCH};
-use crate::domain::users::upsert::barred;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
@@ -72,7 +71,7 @@ impl Domain {
         let db = self.read(call.deadline).await?;
         let bearer = tokens::find_bearer(&db, app, &command.user).await?;
         let bearer = bearer.ok_or_else(|| Error::state("user_id", Reason::UserNotFound))?;
-        if let Some(reason) = barred(&bearer.user) {
+        if let Some(reason) = bearer.barred {
             return Err(Error::state("user_id", reason));
         }
         let app_marks = tokens::get_app_marks(&db, app).await?;
@@ -95,7 +94,7 @@ impl Domain {
         }
 
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
-        let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&key.secret))
+        let token = jsonwebtoken::encode(&header, &claims, &key.signing)
             .map_err(|err| StoreError::Internal(format!("a token could not be signed: {err}")))?;
         debug_assert!(token.len() <= MAX_BYTES, "a token minted here can be verified here");
         let expires_at = Timestamp::from_parts(expires_at, 0).unwrap_or(Timestamp::MAX);

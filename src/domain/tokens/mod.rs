@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 mod claims;
+pub(super) mod connecting;
 pub mod mint;
 pub mod revoke;
 mod standing;

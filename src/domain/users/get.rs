@@ -1,6 +1,7 @@
 //! Reading users by id.
 
 use super::UserView;
+use super::presence::set_presence;
 use super::upsert::with_blocks;
 use crate::domain::{Call, Domain, Error};
 use crate::model::id::UserId;
@@ -22,6 +23,7 @@ impl Domain {
         ids: Vec<UserId>,
         include_deleted: bool,
     ) -> Result<GotUsers, Error> {
+        call.only_about(&ids)?;
         let db = self.read(call.deadline).await?;
         let mut found = get::list_users(&db, call.app(), &ids, include_deleted).await?;
         let (mut users, mut missing_ids) = (Vec::new(), Vec::new());
@@ -31,6 +33,8 @@ impl Domain {
                 None => missing_ids.push(id.into()),
             }
         }
-        Ok(GotUsers { users: with_blocks(&db, call.app(), users).await?, missing_ids })
+        let mut users = with_blocks(&db, call.app(), users).await?;
+        set_presence(&db, call.app(), &mut users, self.now()).await?;
+        Ok(GotUsers { users, missing_ids })
     }
 }

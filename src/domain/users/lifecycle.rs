@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::UserView;
+use super::presence::set_presence;
 use super::upsert::with_blocks;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::{Deadline, Timestamp};
@@ -85,7 +86,9 @@ async fn move_in_turn(
         let deactivated_at = command.how.deactivated_at(now);
         lifecycle::update_deactivated(tx, app, std::slice::from_ref(id), deactivated_at, now).await?;
     }
-    Ok(with_blocks(tx, app, vec![moved.user]).await?.pop())
+    let mut views = with_blocks(tx, app, vec![moved.user]).await?;
+    set_presence(tx, app, &mut views, now).await?;
+    Ok(views.pop())
 }
 
 fn check(command: &MoveUser, user: &User) -> Result<(), Error> {

@@ -3,22 +3,27 @@
 pub mod bulk_lifecycle;
 pub mod get;
 pub mod lifecycle;
+pub mod presence;
 pub mod query;
+mod signs;
 pub mod upsert;
 
 use crate::model::user::User;
 
-/// A user, and whom it has blocked where that was asked for.
+pub use self::signs::Signs;
+
+/// A user, and what is not of its row: whom it has blocked, where that was asked for, and its presence.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct UserView {
     pub user: User,
     pub blocked_user_ids: Vec<String>,
+    pub online: bool,
 }
 
 impl UserView {
-    /// A user without its blocks.
+    /// A user by itself.
     pub const fn basic(user: User) -> Self {
-        Self { user, blocked_user_ids: Vec::new() }
+        Self { user, blocked_user_ids: Vec::new(), online: false }
     }
 }

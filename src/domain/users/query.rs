@@ -1,6 +1,7 @@
 //! Finding users.
 
 use super::UserView;
+use super::presence::set_presence;
 use super::upsert::with_blocks;
 use crate::domain::{Call, Domain, Error};
 use crate::model::query::{Cursor, UserQuery, cursor_of};
@@ -39,12 +40,13 @@ impl Domain {
         let more = users.len() > limit;
         users.truncate(limit);
         let total = if with_total { Some(query::count_users(&db, call.app(), query).await?) } else { None };
-        if !full {
-            let users = users.into_iter().map(UserView::basic).collect();
-            return Ok(FoundUsers { users, more, total });
-        }
         let asked = users.len();
-        let users = self.with_some_blocks(call, &db, users).await?;
+        let mut users = if full {
+            self.with_some_blocks(call, &db, users).await?
+        } else {
+            users.into_iter().map(UserView::basic).collect()
+        };
+        set_presence(&db, call.app(), &mut users, self.now()).await?;
         Ok(FoundUsers { more: more || users.len() < asked, users, total })
     }
 

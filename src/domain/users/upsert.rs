@@ -71,7 +71,7 @@ fn obstacles(at: usize, user: &UpsertUser, stored: &HashMap<String, Stored>) -> 
         against.push(Subject { field: format!("users[{at}]{dot}{field}"), reason });
     };
     let current = stored.get(user.profile.id.as_str()).map(|stored| &stored.user);
-    if let Some(reason) = current.and_then(barred) {
+    if let Some(reason) = current.and_then(User::barred) {
         add("", reason);
     }
     for (field, _) in roles_named(&user.profile).filter(|(_, role)| !role::exists(role)) {
@@ -82,17 +82,6 @@ fn obstacles(at: usize, user: &UpsertUser, stored: &HashMap<String, Stored>) -> 
         add("expected_version", Reason::VersionMismatch);
     }
     against
-}
-
-/// Why a user in its present state is not written to, if so.
-pub(in crate::domain) const fn barred(user: &User) -> Option<Reason> {
-    if user.deleted_at.is_some() {
-        Some(Reason::UserDeleted)
-    } else if user.deactivated_at.is_some() {
-        Some(Reason::UserDeactivated)
-    } else {
-        None
-    }
 }
 
 /// The row that `profile` makes of what is stored, or of nothing.
@@ -138,7 +127,7 @@ pub(super) async fn with_blocks(
         .into_iter()
         .map(|user| {
             let blocked_user_ids = blocks.remove(user.id().as_str()).unwrap_or_default();
-            UserView { user, blocked_user_ids }
+            UserView { user, blocked_user_ids, online: false }
         })
         .collect())
 }

@@ -1,5 +1,6 @@
 //! `usher.v1.ContentService`.
 
+mod calls;
 mod import;
 
 use tonic::{Request, Streaming};
@@ -26,5 +27,9 @@ impl ContentService for Content {
         request: Request<Streaming<pb::ImportContentRequest>>,
     ) -> RpcResult<import::Acks> {
         import::import_content(self, request)
+    }
+
+    async fn get_call(&self, request: Request<pb::GetCallRequest>) -> RpcResult<pb::GetCallResponse> {
+        calls::get_call(self, request).await
     }
 }

@@ -5,6 +5,7 @@ use tonic::{Request, Response};
 use crate::domain::Domain;
 use crate::model::clock::Timestamp;
 use crate::proto::v1 as pb;
+use crate::rpc::auth::permissions;
 use crate::rpc::json::to_struct;
 use crate::rpc::time::to_timestamp;
 use crate::rpc::{RpcResult, decode, status};
@@ -21,7 +22,11 @@ pub(super) async fn verify_token(
         reason: verdict.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
         user_id: verdict.user_id.unwrap_or_default(),
         server: verdict.server,
-        role: verdict.role.unwrap_or_default(),
+        permissions: verdict.role.as_deref().map(permissions).unwrap_or_default(),
+        role: verdict
+            .call_role
+            .or_else(|| verdict.role.map(|role| role.as_ref().to_owned()))
+            .unwrap_or_default(),
         call_cids: verdict.call_cids,
         issued_at: verdict.issued_at.and_then(date),
         expires_at: verdict.expires_at.and_then(date),

@@ -8,7 +8,7 @@ use crate::rpc::json::to_struct;
 use crate::rpc::time::to_timestamp;
 
 pub(super) fn user(view: UserView) -> pb::User {
-    let UserView { user, blocked_user_ids } = view;
+    let UserView { user, blocked_user_ids, online } = view;
     let User {
         profile,
         created_at,
@@ -47,6 +47,7 @@ pub(super) fn user(view: UserView) -> pb::User {
         created_at: Some(to_timestamp(created_at)),
         updated_at: Some(to_timestamp(updated_at)),
         last_active: last_active.map(to_timestamp),
+        online,
         deactivated_at: deactivated_at.map(to_timestamp),
         deleted_at: deleted_at.map(to_timestamp),
         blocked_user_ids,

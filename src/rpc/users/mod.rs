@@ -4,6 +4,7 @@ mod bulk_lifecycle;
 mod encode;
 mod get;
 mod lifecycle;
+mod presence;
 mod query;
 mod upsert;
 
@@ -63,5 +64,23 @@ impl UserService for Users {
         request: Request<pb::ReactivateUsersRequest>,
     ) -> RpcResult<pb::ReactivateUsersResponse> {
         bulk_lifecycle::reactivate_users(&self.0, request).await
+    }
+
+    async fn connect_user(
+        &self,
+        request: Request<pb::ConnectUserRequest>,
+    ) -> RpcResult<pb::ConnectUserResponse> {
+        presence::connect_user(&self.0, request).await
+    }
+
+    async fn keep_alive(&self, request: Request<pb::KeepAliveRequest>) -> RpcResult<pb::KeepAliveResponse> {
+        presence::keep_alive(&self.0, request).await
+    }
+
+    async fn disconnect_user(
+        &self,
+        request: Request<pb::DisconnectUserRequest>,
+    ) -> RpcResult<pb::DisconnectUserResponse> {
+        presence::disconnect_user(&self.0, request)
     }
 }

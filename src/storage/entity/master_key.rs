@@ -9,6 +9,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     /// Tells master keys apart, and nothing about them.
     pub fingerprint: String,
+    /// Counts rotations, so that of two who write the next one wins.
+    pub generation: i32,
     pub keyset_sealed: Vec<u8>,
     pub created_at: i64,
 }

@@ -72,6 +72,7 @@ const KEYS: &str = "
 ALTER TABLE app_keys ADD COLUMN retired_at bigint;
 CREATE TABLE master_keys (
     fingerprint {text} NOT NULL PRIMARY KEY,
+    generation integer NOT NULL UNIQUE,
     keyset_sealed {bytes} NOT NULL,
     created_at bigint NOT NULL
 )";

@@ -12,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_health::pb::health_client::HealthClient;
 
+use super::pb::app_service_client::AppServiceClient;
 use super::pb::content_service_client::ContentServiceClient;
 use super::pb::task_service_client::TaskServiceClient;
 use super::pb::token_service_client::TokenServiceClient;
@@ -107,6 +108,11 @@ impl Caller {
         Self { headers: Headers::default(), ..self.clone() }
     }
 
+    /// Somebody without a token who says so.
+    pub(crate) fn nobody(&self) -> Self {
+        self.anonymous().with_header("auth-type", "anonymous").with_header("x-api-key", &self.credentials.kid)
+    }
+
     /// The same with another token.
     pub(crate) fn with_token(&self, token: &str) -> Self {
         self.anonymous().with_header("authorization", &format!("Bearer {token}"))
@@ -133,6 +139,10 @@ impl Caller {
 
     pub(crate) fn content(&self) -> ContentServiceClient<Wire> {
         ContentServiceClient::new(self.wire())
+    }
+
+    pub(crate) fn apps(&self) -> AppServiceClient<Wire> {
+        AppServiceClient::new(self.wire())
     }
 
     pub(crate) fn health(&self) -> HealthClient<Wire> {

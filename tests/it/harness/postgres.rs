@@ -103,6 +103,27 @@ pub(crate) async fn claims_of(url: &str, task_id: &str) -> i64 {
     row.try_get("", "lease_epoch").unwrap()
 }
 
+/// Whether `text` stands in any row of a database, as text or as bytes.
+pub(crate) async fn holds(url: &str, text: &str) -> bool {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    let ask =
+        async |sql: String| db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let tables = "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'".to_owned();
+    for table in ask(tables).await {
+        let table: String = table.try_get("", "name").unwrap();
+        for row in ask(format!("SELECT t::text AS line FROM {table} t")).await {
+            let line: String = row.try_get("", "line").unwrap();
+            if line.contains(text) || line.contains(&hex) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Some(Some(cluster)) = CLUSTER.get() {

@@ -5,7 +5,9 @@ use prost_types::FileDescriptorSet;
 use serde_json::{Value, json};
 use tonic::{Code, Response, Status};
 
-use crate::harness::{Answer, Caller, Credentials, TestServer, each_backend, metadata_of, now, pb, user};
+use crate::harness::{
+    Answer, Backend, Caller, Credentials, TestServer, each_backend, metadata_of, now, pb, user,
+};
 
 /// Every RPC of `usher.v1`: its path, and whether the client streams.
 fn every_rpc() -> Vec<(String, bool)> {
@@ -30,11 +32,19 @@ async fn call(caller: &Caller, path: &str, streams: bool) -> Result<(), Status> 
     }
 }
 
-/// Every RPC refuses this caller.
-async fn refused_everywhere(caller: &Caller, what: &str, code: Code, reason: &str) {
+/// What users and anonymous callers may call, for themselves.
+const OPEN: [&str; 4] = [
+    "/usher.v1.UserService/GetUsers",
+    "/usher.v1.UserService/ConnectUser",
+    "/usher.v1.UserService/KeepAlive",
+    "/usher.v1.UserService/DisconnectUser",
+];
+
+/// Every RPC but those of `open` refuses this caller.
+async fn refused_everywhere(caller: &Caller, open: &[&str], what: &str, code: Code, reason: &str) {
     let rpcs = every_rpc();
-    assert!(rpcs.len() >= 16, "all services are walked: {rpcs:?}");
-    for (path, streams) in rpcs {
+    assert!(rpcs.len() >= 26, "all services are walked: {rpcs:?}");
+    for (path, streams) in rpcs.into_iter().filter(|(path, _)| !open.contains(&path.as_str())) {
         let outcome = call(caller, &path, streams).await;
         assert!(outcome.is_err(), "{what}: {path} should be refused");
         outcome.map(Response::new).refused(code, reason);
@@ -49,10 +59,10 @@ async fn knock(caller: &Caller) -> Result<Response<pb::GetUsersResponse>, Status
 
 each_backend! {
     async fn without_credentials_every_rpc_is_refused(server: TestServer) {
-        refused_everywhere(&server.anonymous(), "no token", Code::Unauthenticated, "CREDENTIALS_MISSING")
+        refused_everywhere(&server.anonymous(), &[], "no token", Code::Unauthenticated, "CREDENTIALS_MISSING")
             .await;
         let with_key = server.anonymous().with_header("x-api-key", &server.credentials().kid);
-        refused_everywhere(&with_key, "a key and no token", Code::Unauthenticated, "CREDENTIALS_MISSING")
+        refused_everywhere(&with_key, &[], "a key and no token", Code::Unauthenticated, "CREDENTIALS_MISSING")
             .await;
     }
 
@@ -60,6 +70,7 @@ each_backend! {
         let forger = Credentials { kid: server.credentials().kid.clone(), secret: "x".repeat(64) };
         refused_everywhere(
             &server.with_token(&forger.server_token()),
+            &[],
             "forged",
             Code::Unauthenticated,
             "TOKEN_INVALID",
@@ -67,18 +78,65 @@ each_backend! {
         .await;
     }
 
-    async fn with_a_user_token_every_rpc_is_refused(server: TestServer) {
+    async fn a_user_may_do_nothing_but_what_it_does_for_itself(server: TestServer) {
         server.upsert(vec![pb::UserInput { role: "admin".to_owned(), ..user("ada") }]).await;
         let ada = server.with_token(&server.user_token("ada").await);
-        refused_everywhere(&ada, "a user", Code::PermissionDenied, "PERMISSION_MISSING").await;
+        refused_everywhere(&ada, &OPEN, "a user", Code::PermissionDenied, "PERMISSION_MISSING").await;
+    }
+
+    async fn an_anonymous_caller_may_do_nothing_but_connect(server: TestServer) {
+        let nobody = server.nobody();
+        refused_everywhere(&nobody, &OPEN[1..], "nobody", Code::PermissionDenied, "PERMISSION_MISSING").await;
+        let wrong = server.anonymous().with_header("auth-type", "anonymous").with_header("x-api-key", "none");
+        refused_everywhere(&wrong, &[], "no such key", Code::Unauthenticated, "API_KEY_UNKNOWN").await;
+        let without = server.anonymous().with_header("auth-type", "anonymous");
+        refused_everywhere(&without, &[], "no key", Code::Unauthenticated, "API_KEY_UNKNOWN").await;
+    }
+
+    async fn a_bad_token_is_not_made_good_by_wanting_to_be_nobody(server: TestServer) {
+        let both = server.nobody().with_header("authorization", "Bearer junk");
+        refused_everywhere(&both, &[], "a bad token", Code::Unauthenticated, "TOKEN_INVALID").await;
+    }
+
+    async fn a_user_reads_itself_and_nobody_else(server: TestServer) {
+        server.upsert(vec![user("ada"), user("grace")]).await;
+        let ada = server.with_token(&server.user_token("ada").await);
+        let get = async |ids: &[&str]| {
+            let user_ids = ids.iter().map(ToString::to_string).collect();
+            ada.users().get_users(pb::GetUsersRequest { user_ids, include_deleted: true }).await
+        };
+        let answer = get(&["ada", "ada"]).await.answered();
+        assert_eq!(answer.users.iter().map(|user| user.id.as_str()).collect::<Vec<_>>(), ["ada"]);
+        let mut texts = Vec::new();
+        for ids in [&["grace"][..], &["ada", "grace"], &["ada", "nobody"], &["nobody"]] {
+            let status = get(ids).await.refused(Code::PermissionDenied, "PERMISSION_MISSING");
+            texts.push((status.message().to_owned(), metadata_of(&status)));
+        }
+        texts.dedup();
+        assert_eq!(texts.len(), 1, "whoever exists and whoever does not look the same");
+    }
+
+    async fn a_user_of_another_app_is_nobody_here(backend: Backend) {
+        let server = backend.start().await;
+        let other = backend.create_app("other", server.place()).await;
+        let there = server.of_app(other.clone());
+        server.upsert(vec![user("ada")]).await;
+        there.upsert(vec![pb::UserInput { name: "Other".to_owned(), ..user("ada") }]).await;
+        let ada_there = server.with_token(&there.user_token("ada").await);
+        let answer = knock(&ada_there).await.answered();
+        assert_eq!(answer.users[0].name, "Other", "each sees itself in its own app");
+        let forged = Credentials { kid: server.credentials().kid.clone(), secret: other.secret };
+        let crossed = server.with_token(&forged.sign(&json!({"user_id": "ada"})));
+        knock(&crossed).await.refused(Code::Unauthenticated, "TOKEN_INVALID");
     }
 
     async fn a_refusal_says_which_right_is_missing(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
         let ada = server.with_token(&server.user_token("ada").await);
-        let status = knock(&ada).await.refused(Code::PermissionDenied, "PERMISSION_MISSING");
+        let query = ada.users().query_users(pb::QueryUsersRequest::default()).await;
+        let status = query.refused(Code::PermissionDenied, "PERMISSION_MISSING");
         let metadata = metadata_of(&status);
-        assert!(metadata.get("rpc").is_some_and(|rpc| rpc.contains("GetUsers")), "{metadata:?}");
+        assert!(metadata.get("rpc").is_some_and(|rpc| rpc.contains("QueryUsers")), "{metadata:?}");
         assert!(metadata.contains_key("needs"), "{metadata:?}");
     }
 

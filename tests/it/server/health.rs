@@ -6,8 +6,14 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::harness::{Caller, Process, TestServer, each_backend};
 
-const SERVICES: [&str; 5] =
-    ["", "usher.v1.UserService", "usher.v1.TokenService", "usher.v1.TaskService", "usher.v1.ContentService"];
+const SERVICES: [&str; 6] = [
+    "",
+    "usher.v1.UserService",
+    "usher.v1.TokenService",
+    "usher.v1.TaskService",
+    "usher.v1.ContentService",
+    "usher.v1.AppService",
+];
 
 fn of(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }

@@ -10,8 +10,13 @@ use v1::server_reflection_response::MessageResponse;
 
 use crate::harness::{Backend, Caller, TestServer, each_backend};
 
-const OURS: [&str; 4] =
-    ["usher.v1.ContentService", "usher.v1.TaskService", "usher.v1.TokenService", "usher.v1.UserService"];
+const OURS: [&str; 5] = [
+    "usher.v1.AppService",
+    "usher.v1.ContentService",
+    "usher.v1.TaskService",
+    "usher.v1.TokenService",
+    "usher.v1.UserService",
+];
 
 async fn ask(caller: &Caller, message: MessageRequest) -> Result<MessageResponse, Status> {
     let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(message) };
@@ -43,7 +48,7 @@ each_backend! {
             client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
         let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
         let ListServicesResponse(list) = answer else { panic!("{answer:?}") };
-        assert_eq!(list.service.iter().filter(|service| service.name.starts_with("usher.")).count(), 4);
+        assert_eq!(list.service.iter().filter(|service| service.name.starts_with("usher.")).count(), OURS.len());
     }
 
     async fn every_service_can_be_resolved_with_all_it_imports(server: TestServer) {

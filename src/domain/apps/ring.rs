@@ -1,0 +1,107 @@
+//! The signing keys of apps, opened and kept for less than a second.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jsonwebtoken::{DecodingKey, EncodingKey};
+
+use crate::domain::recent::Recent;
+use crate::domain::vault::stored;
+use crate::domain::{Domain, Error};
+use crate::model::clock::Deadline;
+use crate::model::id::AppId;
+use crate::storage::entity::app_key;
+use crate::storage::{Db, StoreError, apps};
+
+/// Keys and apps remembered at most.
+const REMEMBERED: usize = 10_000;
+
+/// A key with its secret in the clear; never printed.
+pub struct Key {
+    /// Whose it is.
+    pub app: AppId,
+    /// Its public name.
+    pub kid: String,
+    /// Judges what it has signed. The HMAC key is the secret's characters as they stand.
+    pub verifying: DecodingKey,
+    /// Signs.
+    pub signing: EncodingKey,
+}
+
+/// The keys of one app that verify, the one that signs first.
+pub type Keys = Arc<[Arc<Key>]>;
+
+/// Keys by name and by app.
+pub struct KeyRing {
+    by_kid: Recent<String, Arc<Key>>,
+    by_app: Recent<AppId, Keys>,
+}
+
+impl Default for KeyRing {
+    fn default() -> Self {
+        Self { by_kid: Recent::new(REMEMBERED), by_app: Recent::new(REMEMBERED) }
+    }
+}
+
+impl KeyRing {
+    /// Forgets keys that were changed here.
+    pub(super) fn forget(&self, app: AppId, kid: &str) {
+        self.by_kid.forget(kid);
+        self.by_app.forget(&app);
+    }
+}
+
+impl Domain {
+    /// The key called `kid`, of whichever app. A name that is not remembered is looked up, so that a key is
+    /// good everywhere as soon as it was made.
+    pub(in crate::domain) async fn key(
+        &self,
+        kid: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Key>>, Error> {
+        if let Some(key) = self.keys.by_kid.get(kid) {
+            return Ok(Some(key));
+        }
+        let began = Instant::now();
+        let db = self.read(deadline).await?;
+        let Some(row) = apps::find_key(&db, kid).await? else {
+            self.keys.by_kid.forget(kid);
+            return Ok(None);
+        };
+        let key = self.open_key(&db, row).await?;
+        // Only names that exist are kept, so callers cannot push out what is.
+        self.keys.by_kid.insert(kid.to_owned(), Arc::clone(&key), began);
+        Ok(Some(key))
+    }
+
+    /// The keys of `app` that verify, the one that signs first.
+    pub(in crate::domain) async fn keys_of(&self, app: AppId, deadline: Deadline) -> Result<Keys, Error> {
+        if let Some(keys) = self.keys.by_app.get(&app) {
+            return Ok(keys);
+        }
+        let began = Instant::now();
+        let db = self.read(deadline).await?;
+        let mut keys = Vec::new();
+        for row in apps::list_verifying_keys(&db, app).await? {
+            keys.push(self.open_key(&db, row).await?);
+        }
+        let keys: Keys = keys.into();
+        self.keys.by_app.insert(app, Arc::clone(&keys), began);
+        Ok(keys)
+    }
+
+    async fn open_key(&self, db: &Db, row: app_key::Model) -> Result<Arc<Key>, Error> {
+        let mut secret = stored::open_secret(&self.vault, &row);
+        if secret.is_none() && stored::renew(db, &self.vault).await? {
+            secret = stored::open_secret(&self.vault, &row);
+        }
+        let secret =
+            secret.ok_or_else(|| StoreError::Internal("a key was sealed under another master key".into()))?;
+        Ok(Arc::new(Key {
+            app: AppId(row.app_id),
+            kid: row.kid,
+            verifying: DecodingKey::from_secret(&secret),
+            signing: EncodingKey::from_secret(&secret),
+        }))
+    }
+}

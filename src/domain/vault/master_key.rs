@@ -1,0 +1,126 @@
+//! The master key, and the keyset that it seals.
+//!
+//! The database holds the keyset once for every master key in use, so that replicas can go over from one to
+//! another one by one. A new master key comes with a new sealing key: what the old one could open does not
+//! open what is sealed from then on.
+
+use std::collections::HashSet;
+
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use hkdf::Hkdf;
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::{KEY, hex, open_with, seal_with};
+
+const MIN_LENGTH: usize = 32;
+/// What a random generator makes has more different characters than this.
+const MIN_DISTINCT: usize = 10;
+
+/// Text of at least 32 characters that looks random; its characters are the bytes that keys derive from.
+#[derive(Clone)]
+pub struct MasterKey {
+    derived: Hkdf<Sha256>,
+}
+
+/// The keys behind a [`Vault`](super::Vault).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Keyset {
+    /// Never changes: what was hashed cannot be hashed again.
+    pub(super) hashing: [u8; KEY],
+    /// The first one seals, all of them open.
+    pub(super) sealing: Vec<[u8; KEY]>,
+}
+
+impl MasterKey {
+    /// Takes text that may have come from a random generator; says what to do about any other.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let distinct = text.bytes().collect::<HashSet<_>>().len();
+        if text.len() < MIN_LENGTH {
+            Err("the master key must have at least 32 characters; make one with `openssl rand -hex 32`")
+        } else if distinct < MIN_DISTINCT {
+            Err("the master key is not random; make one with `openssl rand -hex 32`")
+        } else {
+            Ok(Self { derived: Hkdf::new(None, text.as_bytes()) })
+        }
+    }
+
+    /// The text of a new one.
+    pub fn generate() -> String {
+        let mut key = [0_u8; KEY];
+        rand::rng().fill_bytes(&mut key);
+        hex(&key)
+    }
+
+    /// Tells master keys apart, and nothing about them.
+    pub fn fingerprint(&self) -> String {
+        self.derive::<8>(b"usher fingerprint").map_or_else(String::new, |bytes| hex(&bytes))
+    }
+
+    /// The keyset of a database that has none: as versions before keysets derived it.
+    pub fn first_keyset(&self) -> Keyset {
+        let key = |purpose: &[u8]| self.derive(purpose).unwrap_or_default();
+        Keyset { hashing: key(b"usher hashing"), sealing: vec![key(b"usher sealing")] }
+    }
+
+    /// Seals `keyset` under this master key.
+    pub fn seal(&self, keyset: &Keyset) -> Vec<u8> {
+        let plain = serde_json::to_vec(keyset).unwrap_or_default();
+        seal_with(&self.wrapping(), b"keyset", &plain)
+    }
+
+    /// The keyset, if it was sealed under this master key.
+    pub fn open(&self, sealed: &[u8]) -> Option<Keyset> {
+        serde_json::from_slice(&open_with(&self.wrapping(), b"keyset", sealed)?).ok()
+    }
+
+    fn wrapping(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&self.derive::<KEY>(b"usher wrapping").unwrap_or_default().into())
+    }
+
+    /// Keys of their own for each purpose (RFC 5869). So few bytes are always within what HKDF gives.
+    fn derive<const N: usize>(&self, purpose: &[u8]) -> Option<[u8; N]> {
+        let mut key = [0; N];
+        self.derived.expand(purpose, &mut key).is_ok().then_some(key)
+    }
+}
+
+impl Keyset {
+    /// The same with a new key that seals from now on. The one before it still opens what it sealed; secrets
+    /// are sealed anew, so that nothing but page tokens and sessions, which do not last, depends on it.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let mut key = [0_u8; KEY];
+        rand::rng().fill_bytes(&mut key);
+        let before = self.sealing.first().copied();
+        Self { hashing: self.hashing, sealing: std::iter::once(key).chain(before).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn master() -> MasterKey {
+        MasterKey::parse(&MasterKey::generate()).unwrap()
+    }
+
+    #[test]
+    fn weak_master_keys_are_refused() {
+        for weak in
+            ["", "secret", &"0".repeat(64), &"ab".repeat(32), &"password".repeat(8), "0123456789abcdef"]
+        {
+            assert!(MasterKey::parse(weak).is_err(), "{weak}");
+        }
+    }
+
+    #[test]
+    fn a_keyset_opens_under_its_master_key_only() {
+        let (one, two) = (master(), master());
+        let keyset = one.first_keyset();
+        assert_eq!(one.open(&one.seal(&keyset)).unwrap().hashing, keyset.hashing);
+        assert!(two.open(&one.seal(&keyset)).is_none());
+        assert_ne!(one.fingerprint(), two.fingerprint());
+    }
+}

@@ -1,0 +1,3 @@
+//! `AppService`, one file per capability.
+
+mod keys;
