@@ -2,6 +2,12 @@
 //!
 //! `cargo bench --bench verify_token`; on PostgreSQL too where `USHER_BENCH_POSTGRES_URL` names an empty database.
 //! Prints requests per second and their ratio, round by round alternating, since machines are noisy.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark fails by ending, and is there to print"
+)]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -20,8 +20,8 @@ pub(super) struct MasterKey {
 enum Verb {
     /// Makes a new master key open the database, and seals every secret anew. Servers may go on meanwhile.
     ///
-    /// On SQLite, where the master key lies in the data directory, that is all there is to do. Elsewhere the
-    /// old one goes on to open the database too, until it is retired.
+    /// The old one goes on to open the database: on SQLite, where the master key lies in the data directory,
+    /// until the server starts again; elsewhere until it is retired.
     Rotate(Rotate),
     /// Makes the configured master key the only one that opens the database. Run it with the new one, once
     /// every replica has that.
@@ -63,7 +63,11 @@ impl Rotate {
         let rotated = admin::rotate_master_key(&self.settings.0, self.new_master_key_file.as_deref()).await;
         let finished = match rotated.map_err(|err| Failure::failed(err.to_string()))? {
             MasterKeyRotation::Done(file) => {
-                output::note(format_args!("{} holds the new master key; keep a copy of it", file.display()));
+                output::note(format_args!(
+                    "{} holds the new master key: keep a copy of it. The old one opens nothing any more once the \
+                     server was started again",
+                    file.display()
+                ));
                 true
             }
             MasterKeyRotation::Both => {

@@ -86,7 +86,7 @@ pub fn keep_default_key(data_dir: &Path, kid: &str, secret: &str) -> Result<(), 
 
 /// What a rotation of the master key leaves to do.
 pub enum MasterKeyRotation {
-    /// Nothing: the new one lies in this file, and the old one opens nothing.
+    /// Nothing: the new one lies in this file. The old one opens the database until the server starts again.
     Done(PathBuf),
     /// Both open the database, until every replica has the new one and the old one is retired.
     Both,
@@ -113,7 +113,7 @@ pub async fn rotate_master_key(config: &Config, new: Option<&Path>) -> Result<Ma
         &draft
     };
     let parsed = MasterKey::parse(&read_secret(file)?).map_err(|text| StartError::Other(text.to_owned()))?;
-    let done = stored::rotate(&store, &vault, parsed.clone(), SystemClock.now()).await;
+    let done = stored::rotate(&store, &vault, parsed, SystemClock.now()).await;
     match done.map_err(|err| StartError::Other(err.to_string()))? {
         Rotation::Done => {}
         Rotation::Same => return Err(StartError::Other("this master key is the one in use".to_owned())),
@@ -127,7 +127,6 @@ pub async fn rotate_master_key(config: &Config, new: Option<&Path>) -> Result<Ma
         MasterKeyRotation::Both
     } else {
         replace_secret(&own_file, &read_secret(&draft)?)?;
-        stored::retire_others(&store, &parsed).await.map_err(|err| StartError::Other(err.to_string()))?;
         std::fs::remove_file(&draft).ok();
         MasterKeyRotation::Done(own_file)
     };

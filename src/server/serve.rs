@@ -20,6 +20,7 @@ use super::first_start::{DefaultKey, default_key};
 use super::handshake::Timed;
 use super::open::{Opened, StartError, open};
 use super::{health, telemetry};
+use crate::domain::vault::stored;
 use crate::domain::{Domain, jobs};
 use crate::engine::{Background, Engine, Settings};
 use crate::model::clock::AnchoredClock;
@@ -99,6 +100,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let opened = open(&config, Sharing::Exclusive).await?;
     let default_key = default_key(&opened, &config.data_dir).await?;
     let Opened { store, vault } = opened;
+    if store.backend().is_exclusive() {
+        let retired = stored::retire_older(&store, &vault).await;
+        retired.map_err(|err| StartError::Other(err.to_string()))?;
+    }
     let (time, read) = health::read_clock(&store).await?;
     let clock = Arc::new(AnchoredClock::new(time, read));
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::harness::setting::{is_on, setting, tell};
-use crate::harness::{Backend, Process, each_backend};
+use crate::harness::{Answer, Backend, Process, each_backend, pb, user};
 
 const LIMIT: Duration = Duration::from_secs(50);
 
@@ -52,7 +52,56 @@ async fn curl(server: &Process, rpc: &str, request: &Value) -> Result<Value, Val
     if output.status.success() { Ok(parse(&output.stdout)) } else { Err(parse(&output.stderr)) }
 }
 
+/// How the README mints tokens without usher: the language of the block, its file, and what runs it.
+const PROVIDERS: [(&str, &str, &[&str]); 4] = [
+    ("python", "mint.py", &["python3"]),
+    ("js", "mint.mjs", &["node"]),
+    ("bash", "mint.sh", &["bash"]),
+    ("go", "mint.go", &["go", "run"]),
+];
+
+/// The first block of the README in `language`, as it stands.
+fn block_of_readme(language: &str) -> String {
+    let readme = std::fs::read_to_string(below_root("README.md")).unwrap();
+    let (_, rest) = readme.split_once(&format!("```{language}\n")).expect(language);
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
 each_backend! {
+    async fn tokens_minted_as_the_readme_says_are_good(backend: Backend) {
+        let server = backend.launch().start().await;
+        server.upsert(vec![user("ada")]).await;
+        let secret_file = backend.dir().join("secret");
+        std::fs::write(&secret_file, &server.credentials().secret).unwrap();
+        for (language, file, run) in PROVIDERS {
+            // Go is on few machines; its program is tried where it is.
+            let mut version = Command::new(run[0]);
+            version.arg(if language == "go" { "version" } else { "--version" });
+            let there = output(&mut version).await.is_ok_and(|output| output.status.success());
+            if !there && language == "go" {
+                tell("The README's program in Go is not tried: go is missing.");
+                continue;
+            }
+            if !there && !present(&mut version, run[0]).await {
+                continue;
+            }
+            let program = backend.dir().join(file);
+            std::fs::write(&program, block_of_readme(language)).unwrap();
+            let mut mint = Command::new(run[0]);
+            mint.args(&run[1..]).arg(&program).env("USHER_KEY", &server.credentials().kid);
+            let minted = output(mint.env("USHER_SECRET_FILE", &secret_file)).await.unwrap();
+            assert!(minted.status.success(), "{language}: {}", text(&minted));
+
+            let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+            let ada = server.with_token(&token);
+            let connected = ada.users().connect_user(pb::ConnectUserRequest::default()).await.answered();
+            assert_eq!(connected.user.unwrap().id, "ada", "{language}");
+            let verdict = server.tokens().verify_token(pb::VerifyTokenRequest { token }).await.answered();
+            let life = verdict.expires_at.unwrap().seconds - verdict.issued_at.unwrap().seconds;
+            assert!(verdict.valid && life == 3_600, "{language}: {verdict:?}");
+        }
+    }
+
     async fn a_stock_python_client_can_use_every_rpc(backend: Backend) {
         if !present(
             python().args(["-c", "import grpc_tools, grpc_health, grpc_reflection"]),

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_tools import protoc
 
-SERVICES = ["content", "task", "token", "user"]
+SERVICES = ["app", "content", "task", "token", "user"]
 TIMEOUT = 20
 MISSING_TASK = "00000000-0000-7000-8000-000000000000"
 
@@ -173,8 +173,30 @@ def tokens(usher: Usher, address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         with refused(grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_MISSING"):
             Usher(channel, None).call("user", "GetUsers", {"userIds": ["py-1"]})
+        itself = Usher(channel, minted.token)
+        assert [user.id for user in itself.call("user", "GetUsers", {"userIds": ["py-1"]}).users] == ["py-1"]
         with refused(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
-            Usher(channel, minted.token).call("user", "GetUsers", {"userIds": ["py-1"]})
+            itself.call("user", "GetUsers", {"userIds": ["py-2"]})
+
+    connected = usher.call("user", "ConnectUser", {"token": granting.token})
+    assert connected.user.id == "py-1" and connected.user.online and connected.role == connected.user.role, connected
+    call = usher.call("content", "GetCall", {"cid": "livestream:final"}).call
+    assert [(member.user_id, member.role) for member in call.members] == [("py-1", "host")], call
+    assert not usher.call("user", "KeepAlive", {"sessionIds": [connected.session_id]}).ended
+    usher.call("user", "DisconnectUser", {"sessionId": connected.session_id})
+    (ended,) = usher.call("user", "KeepAlive", {"sessionIds": [connected.session_id]}).ended
+    assert ended.reason == "SESSION_ENDED", ended
+
+
+def keys(usher: Usher) -> None:
+    created = usher.call("app", "CreateKey", {})
+    assert created.key.signing and len(created.secret) >= 32, "a key that signs"
+    listed = usher.call("app", "ListKeys", {}).keys
+    assert [key.signing for key in listed] == [False, True], listed
+    retired = usher.call("app", "RetireKey", {"kid": created.key.kid}).key
+    assert retired.HasField("retired_at") and not retired.signing, retired
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "KEY_LAST", ["kid"]):
+        usher.call("app", "RetireKey", {"kid": listed[0].kid})
 
 
 def revocation(usher: Usher) -> None:
@@ -241,6 +263,7 @@ def main() -> None:
         users(usher)
         tasks(usher)
         tokens(usher, address)
+        keys(usher)
         content(usher)
         large(usher)
         revocation(usher)
