@@ -100,14 +100,12 @@ impl Backend {
 
     /// Whether `text` stands anywhere in the database; on SQLite the server must have stopped.
     pub(crate) async fn holds(&self, place: &Place, text: &str) -> bool {
-        match &self.url {
-            Some(url) => super::postgres::holds(url, text).await,
-            None => {
-                let files = ["usher.db", "usher.db-wal"].map(|file| std::fs::read(place.data_dir.join(file)));
-                let found = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-                files.iter().flatten().any(|bytes| found(bytes))
-            }
+        if let Some(url) = &self.url {
+            return super::postgres::holds(url, text).await;
         }
+        let files = ["usher.db", "usher.db-wal"].map(|file| std::fs::read(place.data_dir.join(file)));
+        let found = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        files.iter().flatten().any(|bytes| found(bytes))
     }
 
     /// How often a task has been claimed.

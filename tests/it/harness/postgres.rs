@@ -110,7 +110,7 @@ pub(crate) async fn holds(url: &str, text: &str) -> bool {
     let db = Database::connect(options).await.unwrap();
     let ask =
         async |sql: String| db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = usher::domain::vault::hex(text.as_bytes());
     let tables = "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'".to_owned();
     for table in ask(tables).await {
         let table: String = table.try_get("", "name").unwrap();

@@ -167,10 +167,10 @@ on_postgres! {
         place.master_key_file = new;
         let second = backend.try_start_at(&place).await.unwrap();
         works(&second, &before).await;
-        let made_there = with_another_key(&second).await;
-        works(&first.of_app(made_there), &before).await;
-        let made_here = with_another_key(&first).await;
-        works(&second.of_app(made_here), &before).await;
+        let of_second = with_another_key(&second).await;
+        works(&first.of_app(of_second), &before).await;
+        let of_first = with_another_key(&first).await;
+        works(&second.of_app(of_first), &before).await;
 
         succeeds(&place, &["master-key", "retire"], place.master_key_file.as_deref()).await;
         works(&first, &before).await;
