@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,10 +16,17 @@ use super::client::{Caller, Credentials};
 use super::proxy::Proxy;
 use super::reaper::Ward;
 use super::server::arguments;
-use super::setting::usher_variables;
+use super::setting::{is_on, tell, usher_variables};
 
 /// A program that says nothing for so long has failed to start.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Where Debian and others keep libfaketime.
+const LIBFAKETIME: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
 
 /// How a process is to be started.
 #[derive(Debug, Clone)]
@@ -114,6 +121,20 @@ impl Launch {
     pub(crate) fn without_failpoints(mut self) -> Self {
         self.variables.retain(|(name, _)| name != "FAILPOINTS");
         self
+    }
+
+    /// Lets the program see another time of day, as `+3600s`; the monotonic clock stays what it is. `None` where
+    /// there is no libfaketime, which is then said.
+    pub(crate) fn at_another_time(mut self, offset: &str) -> Option<Self> {
+        let Some(library) = LIBFAKETIME.into_iter().find(|path| Path::new(path).exists()) else {
+            assert!(!is_on("USHER_REQUIRE_FOREIGN"), "libfaketime is required");
+            tell("A test with another clock is skipped: libfaketime is missing.");
+            return None;
+        };
+        let variables =
+            [("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        self.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Some(self)
     }
 
     /// Leads the server to its database by way of `proxy`.

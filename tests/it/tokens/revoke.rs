@@ -6,7 +6,7 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::harness::{
-    Answer, Backend, Caller, TestServer, each_backend, fields_of, now, on_postgres, pb, user,
+    Answer, Backend, Caller, TestServer, aside, each_backend, fields_of, now, on_postgres, pb, user,
 };
 
 /// No replica may accept a revoked token for longer.
@@ -150,6 +150,41 @@ each_backend! {
         assert_eq!(server.user("ada").await.version, 1, "all of them or none");
     }
 
+    async fn under_a_load_of_verifies_the_bound_holds_and_new_tokens_are_good(server: TestServer) {
+        server.upsert(vec![user("ada")]).await;
+        for _ in 0..3 {
+            let before = server.user_token("ada").await;
+            let verifiers: Vec<_> = (0..32)
+                .map(|_| {
+                    let (caller, token) = (server.clone(), before.clone());
+                    aside(async move {
+                        let mut last_accepted = Instant::now();
+                        loop {
+                            let begun = Instant::now();
+                            if verdict(&caller, &token).await.is_empty() {
+                                last_accepted = begun;
+                            } else {
+                                return last_accepted;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            // Everybody has seen it accepted before it is revoked.
+            assert_eq!(verdict(&server, &before).await, "");
+            revoke(&server, &["ada"]).await;
+            let revoked = Instant::now();
+            let after = server.user_token("ada").await;
+            for _ in 0..50 {
+                assert_eq!(verdict(&server, &after).await, "", "whatever others remember of the user");
+            }
+            for last_accepted in futures_util::future::join_all(verifiers).await {
+                let accepted_for = last_accepted.unwrap().saturating_duration_since(revoked);
+                assert!(accepted_for < BOUND, "accepted {accepted_for:?} after the revocation had returned");
+            }
+        }
+    }
+
     async fn revoking_the_app_hits_everybody_the_caller_too(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
         let before = server.user_token("ada").await;
@@ -188,6 +223,34 @@ on_postgres! {
             let after = here.user_token("ada").await;
             assert_eq!(verdict(there, &after).await, "", "good at once, where the revocation was not heard of yet");
             assert!(accepted_for(there, &before, since).await < BOUND);
+        }
+    }
+
+    async fn a_replica_whose_wall_clock_is_an_hour_off_keeps_the_promise(backend: Backend) {
+        let here = backend.launch().start().await;
+        for offset in ["+3600s", "-3600s"] {
+            let Some(launch) = backend.launch().at_another_time(offset) else { return };
+            let there = launch.start().await;
+            here.upsert(vec![user("ada")]).await;
+            // Each mints, each revokes, each judges.
+            for (one, other) in [(&here, &there), (&there, &here)] {
+                let before = one.user_token("ada").await;
+                assert_eq!((verdict(one, &before).await, verdict(other, &before).await), (String::new(), String::new()));
+                revoke(other, &["ada"]).await;
+                let since = Instant::now();
+                let after = [one.user_token("ada").await, other.user_token("ada").await];
+                for token in &after {
+                    assert_eq!((verdict(one, token).await, verdict(other, token).await), (String::new(), String::new()));
+                }
+                assert!(accepted_for(one, &before, since).await < BOUND);
+                assert!(accepted_for(other, &before, since).await < BOUND);
+            }
+            // Dates are judged by the time that all replicas have in common.
+            let expired = there.credentials().sign(&json!({"user_id": "ada", "exp": now() - 10}));
+            let good = there.credentials().sign(&json!({"user_id": "ada", "iat": now() + 4, "exp": now() + 60}));
+            clear(&here, "ada").await;
+            assert_eq!(verdict(&there, &expired).await, "TOKEN_EXPIRED");
+            assert_eq!(verdict(&there, &good).await, "");
         }
     }
 
