@@ -6,7 +6,8 @@ use super::clock::Timestamp;
 use super::id::UserId;
 use super::json::Object;
 use super::reason::Reason;
-use super::user::{PrivacySetting, PrivacySettings, Profile, PushNotifications, UserInput};
+use super::user::{Profile, UserInput};
+use super::user_json::{self, KEPT, texts, time};
 use super::violation::{Rule, Violation, Violations};
 
 /// The longest item, in bytes.
@@ -35,24 +36,8 @@ const OTHER_KINDS: [&str; 16] = [
     "user_mute",
 ];
 
-/// Fields that usher keeps itself.
-const RESERVED: [&str; 15] = [
-    "online",
-    "last_active",
-    "updated_at",
-    "banned",
-    "ban_expires",
-    "shadow_banned",
-    "version",
-    "devices",
-    "mutes",
-    "unread_count",
-    "total_unread_count",
-    "unread_channels",
-    "unread_threads",
-    "revoke_tokens_issued_before",
-    "avg_response_time",
-];
+/// Beside what usher keeps itself, what a file cannot bring.
+const RESERVED: [&str; 2] = ["revoke_tokens_issued_before", "avg_response_time"];
 
 /// A user of an import file.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +119,7 @@ pub fn parse_item(json: &[u8]) -> Result<ImportUser, ItemRefusal> {
 
 fn parse_user(mut item: Object) -> Result<ImportUser, ItemRefusal> {
     let mut bad = Violations::new();
-    for name in RESERVED {
+    for name in KEPT.into_iter().chain(RESERVED) {
         if item.remove(name).is_some() {
             bad.add(name, "is kept by usher itself and cannot be imported");
         }
@@ -143,19 +128,8 @@ fn parse_user(mut item: Object) -> Result<ImportUser, ItemRefusal> {
     let deactivated_at = time(&mut item, "deactivated_at", &mut bad);
     let deleted_at = time(&mut item, "deleted_at", &mut bad);
     let blocked_user_ids = blocked(&mut item, &mut bad);
-    let input = UserInput {
-        id: text(&mut item, "id", &mut bad),
-        name: text(&mut item, "name", &mut bad),
-        image: text(&mut item, "image", &mut bad),
-        role: text(&mut item, "role", &mut bad),
-        language: text(&mut item, "language", &mut bad),
-        invisible: flag(&mut item, "invisible", "invisible", &mut bad),
-        teams: teams(&mut item, &mut bad),
-        teams_role: teams_role(&mut item, &mut bad),
-        privacy_settings: privacy_settings(&mut item, &mut bad),
-        push_notifications: push_notifications(&mut item, &mut bad),
-        custom: custom(item, &mut bad),
-    };
+    let fields = user_json::read(&mut item, &mut bad);
+    let input = UserInput { custom: custom(item, &mut bad), ..fields };
     let profile = input.check(&mut bad);
     match (bad.into_result(()), profile) {
         (Ok(()), Some(profile)) => {
@@ -180,83 +154,6 @@ fn custom(mut item: Object, bad: &mut Violations) -> Object {
     }
 }
 
-/// The value of `name`, absent where null.
-fn value(item: &mut Object, name: &str) -> Option<Value> {
-    item.remove(name).filter(|value| !value.is_null())
-}
-
-fn text(item: &mut Object, name: &str, bad: &mut Violations) -> String {
-    match value(item, name) {
-        None => String::new(),
-        Some(Value::String(text)) => text,
-        Some(_) => {
-            bad.add(name, "must be a string");
-            String::new()
-        }
-    }
-}
-
-fn flag(item: &mut Object, name: &str, path: &str, bad: &mut Violations) -> bool {
-    match value(item, name) {
-        None => false,
-        Some(Value::Bool(flag)) => flag,
-        Some(_) => {
-            bad.add(path, "must be true or false");
-            false
-        }
-    }
-}
-
-fn time(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Timestamp> {
-    let value = value(item, name)?;
-    let time = value.as_str().and_then(Timestamp::parse);
-    if time.is_none() {
-        bad.add(name, "must be a time as in RFC 3339, such as 2024-05-01T12:00:00Z");
-    }
-    time
-}
-
-fn object(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Object> {
-    if let Value::Object(object) = value(item, name)? {
-        Some(object)
-    } else {
-        bad.add(name, "must be an object");
-        None
-    }
-}
-
-fn texts(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Vec<String>> {
-    let Value::Array(members) = value(item, name)? else {
-        bad.add(name, "must be an array of strings");
-        return None;
-    };
-    let mut texts = Vec::with_capacity(members.len());
-    for (at, member) in members.into_iter().enumerate() {
-        match member {
-            Value::String(text) => texts.push(text),
-            _ => bad.add(format!("{name}[{at}]"), "must be a string"),
-        }
-    }
-    Some(texts)
-}
-
-fn teams(item: &mut Object, bad: &mut Violations) -> Vec<String> {
-    texts(item, "teams", bad).unwrap_or_default()
-}
-
-fn teams_role(item: &mut Object, bad: &mut Violations) -> std::collections::BTreeMap<String, String> {
-    let mut roles = std::collections::BTreeMap::new();
-    for (team, role) in object(item, "teams_role", bad).unwrap_or_default() {
-        match role {
-            Value::String(role) => {
-                roles.insert(team, role);
-            }
-            _ => bad.add("teams_role", "must be an object of role names by team"),
-        }
-    }
-    roles
-}
-
 fn blocked(item: &mut Object, bad: &mut Violations) -> Option<Vec<UserId>> {
     let ids = texts(item, "blocked_user_ids", bad)?;
     let mut blocked = Vec::with_capacity(ids.len());
@@ -269,41 +166,4 @@ fn blocked(item: &mut Object, bad: &mut Violations) -> Option<Vec<UserId>> {
         bad.add_too_large("blocked_user_ids", format!("must be at most {MAX_BLOCKED} users"));
     }
     Some(blocked)
-}
-
-fn privacy_settings(item: &mut Object, bad: &mut Violations) -> Option<PrivacySettings> {
-    let mut settings = object(item, "privacy_settings", bad)?;
-    let mut setting = |name: &str| {
-        let path = format!("privacy_settings.{name}");
-        if let Value::Object(mut setting) = value(&mut settings, name)? {
-            let enabled = flag(&mut setting, "enabled", &format!("{path}.enabled"), bad);
-            Some(PrivacySetting { enabled })
-        } else {
-            bad.add(path, "must be an object with `enabled`");
-            None
-        }
-    };
-    let parsed = PrivacySettings {
-        typing_indicators: setting("typing_indicators"),
-        read_receipts: setting("read_receipts"),
-        delivery_receipts: setting("delivery_receipts"),
-    };
-    only_known("privacy_settings", &settings, bad);
-    Some(parsed)
-}
-
-fn push_notifications(item: &mut Object, bad: &mut Violations) -> Option<PushNotifications> {
-    let mut settings = object(item, "push_notifications", bad)?;
-    let disabled = flag(&mut settings, "disabled", "push_notifications.disabled", bad);
-    let mut inner = Violations::new();
-    let disabled_until = time(&mut settings, "disabled_until", &mut inner).map(Timestamp::micros);
-    bad.extend("push_notifications", inner.into_result(()).err().unwrap_or_default());
-    only_known("push_notifications", &settings, bad);
-    Some(PushNotifications { disabled, disabled_until })
-}
-
-fn only_known(name: &str, left: &Object, bad: &mut Violations) {
-    if !left.is_empty() {
-        bad.add(name, "has a field that is not known");
-    }
 }

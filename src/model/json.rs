@@ -113,6 +113,38 @@ fn checked_number(found: &Number, place: Place<'_>, bad: &mut Violations) -> Val
     found.as_f64().and_then(number).map_or(Value::Null, Value::Number)
 }
 
+/// The bytes of `object` as a `google.protobuf.Struct`.
+pub fn struct_bytes(object: &Object) -> usize {
+    let member = |(name, value): (&String, &Value)| {
+        let name = if name.is_empty() { 0 } else { field_bytes(name.len()) };
+        field_bytes(name + field_bytes(value_bytes(value)))
+    };
+    object.iter().map(member).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 2,
+        Value::Number(_) => 9,
+        Value::String(text) => field_bytes(text.len()),
+        Value::Array(members) => {
+            field_bytes(members.iter().map(|member| field_bytes(value_bytes(member))).sum())
+        }
+        Value::Object(members) => field_bytes(struct_bytes(members)),
+    }
+}
+
+/// Tag, length and content.
+const fn field_bytes(content: usize) -> usize {
+    let length = match content {
+        0..128 => 1,
+        128..16_384 => 2,
+        16_384..2_097_152 => 3,
+        _ => 5,
+    };
+    1 + length + content
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

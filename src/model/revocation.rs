@@ -19,6 +19,20 @@ pub enum Revocation {
     Clear,
 }
 
+impl Revocation {
+    /// Of tokens issued before `time`, of all where that is now. A clock that is a little ahead of ours means
+    /// now; what lies further ahead is refused.
+    pub fn issued_before(time: Timestamp, now: Timestamp) -> Result<Self, &'static str> {
+        if time < now {
+            Ok(Self::IssuedBefore(time))
+        } else if time <= now.plus(LEEWAY) {
+            Ok(Self::Now)
+        } else {
+            Err("must not lie ahead")
+        }
+    }
+}
+
 /// What was revoked, of a user or of an app.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RevocationMarks {
@@ -60,6 +74,23 @@ impl Mint {
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 impl RevocationMarks {
+    /// What stands revoked after `revocation`, made at `now`; never less than before, unless it clears.
+    #[must_use]
+    pub fn after(self, revocation: Revocation, now: Timestamp) -> Self {
+        match revocation {
+            Revocation::Now => {
+                let epoch = self.epoch + 1;
+                Self { epoch, revoked_epoch: epoch, revoked_before: Some(now), ..self }
+            }
+            Revocation::IssuedBefore(time) => Self {
+                revoked_before: self.revoked_before.max(Some(time)),
+                minted_before: self.minted_before.max(Some(time)),
+                ..self
+            },
+            Revocation::Clear => Self { epoch: self.epoch, ..Self::default() },
+        }
+    }
+
     /// Whether a token is refused.
     pub fn hit(&self, mint: Mint) -> bool {
         match mint {

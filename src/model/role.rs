@@ -10,6 +10,8 @@ pub const BUILT_IN: [&str; 5] = ["user", "guest", ANONYMOUS, "admin", "moderator
 
 /// A user may read itself.
 pub const READ_USER_OWNER: &str = "read-user-owner";
+/// A user may change itself.
+pub const UPDATE_USER_OWNER: &str = "update-user-owner";
 
 /// Whether `role` exists.
 pub fn exists(role: &str) -> bool {
@@ -19,7 +21,7 @@ pub fn exists(role: &str) -> bool {
 /// What `role` permits in the app as a whole. Everything else is refused to users.
 pub fn permissions(role: &str) -> &'static [&'static str] {
     match role {
-        "user" | "guest" | "admin" | "moderator" => &[READ_USER_OWNER],
+        "user" | "guest" | "admin" | "moderator" => &[READ_USER_OWNER, UPDATE_USER_OWNER],
         _ => &[],
     }
 }

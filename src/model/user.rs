@@ -28,6 +28,8 @@ pub struct User {
     pub tokens_revoked_before: Option<Timestamp>,
     /// When last connected or kept alive; `None` where it never was. Up to a few seconds late.
     pub last_active: Option<Timestamp>,
+    /// Seconds the user takes to answer, as somebody told; usher does not compute it.
+    pub avg_response_time: Option<f64>,
     /// Rises with every stored change but those of presence, from 1.
     pub version: i64,
 }

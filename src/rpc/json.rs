@@ -61,3 +61,25 @@ fn to_value(value: Value) -> PbValue {
     };
     PbValue { kind: Some(kind) }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_message_are_known_before_it_is_made() {
+        let long = "x".repeat(20_000);
+        for data in [
+            json!({}),
+            json!({"": "", "a": null, "b": [true, -1, 2.5, "é", [], {}], "c": {"d": {"e": 1}}}),
+            json!({"a": long, "b": [long, {"c": long}], "d": "y".repeat(128), "e": "z".repeat(127)}),
+            json!({ "n": vec![1; 200] }),
+        ] {
+            let Value::Object(object) = data else { panic!("an object") };
+            assert_eq!(json::struct_bytes(&object), to_struct(object).encoded_len());
+        }
+    }
+}

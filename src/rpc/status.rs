@@ -181,6 +181,7 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::UserDeactivated => "the user is deactivated; reactivate it first",
         Reason::UserNotDeactivated => "the user is not deactivated",
         Reason::RoleNotFound => "names a role that does not exist",
+        Reason::PermissionMissing => "only a server token may change this",
         Reason::VersionMismatch => "the user has another version; read it and decide anew",
         Reason::CallNotFound => "there is no such call in this app",
         Reason::KeyNotFound => "there is no such key in this app",

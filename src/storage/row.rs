@@ -9,6 +9,7 @@ use super::entity::{task, task_item, user};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 use crate::model::task::{Item, Outcome, Progress, Task, TaskError, TaskState};
+use crate::model::unique_name;
 use crate::model::user::{Profile, User};
 
 impl TryFrom<user::Model> for User {
@@ -37,6 +38,7 @@ impl TryFrom<user::Model> for User {
             deleted_at: row.deleted_at.map(Timestamp::from_micros),
             tokens_revoked_before: row.revoked_before.map(Timestamp::from_micros),
             last_active: row.last_active.map(Timestamp::from_micros),
+            avg_response_time: row.avg_response_time,
             version: row.version,
         })
     }
@@ -77,6 +79,7 @@ pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
         deleted_at,
         tokens_revoked_before,
         last_active,
+        avg_response_time,
         version,
     } = user;
     let Profile {
@@ -116,6 +119,8 @@ pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
         minted_before: Set(marks.minted_before),
         import_no: Set(marks.import_no),
         last_active: Set(last_active.map(Timestamp::micros)),
+        avg_response_time: Set(*avg_response_time),
+        name_key: Set(name.as_deref().map(unique_name::key)),
     }
 }
 

@@ -10,6 +10,7 @@ use super::row::{UserMarks, of_user};
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
+use crate::model::revocation::{Revocation, RevocationMarks};
 use crate::model::user::User;
 
 /// Rows per statement: 20 columns each, below the 32,766 parameters SQLite takes.
@@ -22,6 +23,23 @@ pub struct Stored {
     pub user: User,
     /// Beside it.
     pub marks: UserMarks,
+}
+
+impl Stored {
+    /// Revokes its tokens, or clears what was revoked.
+    pub fn revoke(&mut self, revocation: Revocation, now: Timestamp) {
+        let marks = RevocationMarks {
+            epoch: self.marks.auth_epoch,
+            revoked_epoch: self.marks.revoked_epoch,
+            revoked_before: self.user.tokens_revoked_before,
+            minted_before: self.marks.minted_before.map(Timestamp::from_micros),
+        }
+        .after(revocation, now);
+        self.marks.auth_epoch = marks.epoch;
+        self.marks.revoked_epoch = marks.revoked_epoch;
+        self.marks.minted_before = marks.minted_before.map(Timestamp::micros);
+        self.user.tokens_revoked_before = marks.revoked_before;
+    }
 }
 
 /// Locks those of `ids` that exist, in id order, and reads them; deleted ones too, since their ids are taken.

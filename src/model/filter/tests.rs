@@ -41,6 +41,7 @@ fn user() -> User {
         deleted_at: None,
         tokens_revoked_before: None,
         last_active: None,
+        avg_response_time: None,
         version: 1,
     }
 }

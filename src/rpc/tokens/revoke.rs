@@ -53,15 +53,7 @@ fn revocation(
     if clear {
         bad.add("clear", "must not be given together with issued_before");
     }
-    match bad.take("issued_before", time::from_timestamp(issued_before)) {
-        Some(time) if time > domain.now() => {
-            bad.add(
-                "issued_before",
-                "must not lie ahead; leave it out to revoke everything issued until now",
-            );
-            Revocation::Now
-        }
-        Some(time) => Revocation::IssuedBefore(time),
-        None => Revocation::Now,
-    }
+    let time = time::from_timestamp(issued_before);
+    let revocation = time.and_then(|time| Revocation::issued_before(time, domain.now()));
+    bad.take("issued_before", revocation).unwrap_or(Revocation::Now)
 }

@@ -17,6 +17,7 @@ pub(super) fn user(view: UserView) -> pb::User {
         deleted_at,
         tokens_revoked_before,
         last_active,
+        avg_response_time,
         version,
     } = user;
     let Profile {
@@ -52,6 +53,7 @@ pub(super) fn user(view: UserView) -> pb::User {
         deleted_at: deleted_at.map(to_timestamp),
         blocked_user_ids,
         revoke_tokens_issued_before: tokens_revoked_before.map(to_timestamp),
+        avg_response_time,
         version,
     }
 }

@@ -4,6 +4,7 @@ mod bulk_lifecycle;
 mod encode;
 mod get;
 mod lifecycle;
+mod partial;
 mod presence;
 mod query;
 mod upsert;
@@ -25,6 +26,13 @@ impl UserService for Users {
         request: Request<pb::UpsertUsersRequest>,
     ) -> RpcResult<pb::UpsertUsersResponse> {
         upsert::upsert_users(&self.0, request).await
+    }
+
+    async fn update_users_partial(
+        &self,
+        request: Request<pb::UpdateUsersPartialRequest>,
+    ) -> RpcResult<pb::UpdateUsersPartialResponse> {
+        partial::update_users_partial(&self.0, request).await
     }
 
     async fn get_users(&self, request: Request<pb::GetUsersRequest>) -> RpcResult<pb::GetUsersResponse> {

@@ -42,6 +42,11 @@ pub struct Model {
     pub revoked_before: Option<i64>,
     /// Tokens minted here before are refused, whatever their epoch; null refuses none.
     pub minted_before: Option<i64>,
+    /// Written by partial updates alone.
+    pub avg_response_time: Option<f64>,
+    /// `name` folded by [`crate::model::unique_name::key`]; null where there is no name, and in rows that a
+    /// version without it has written last.
+    pub name_key: Option<String>,
     /// Written by presence alone, which no other write of a user touches.
     pub last_active: Option<i64>,
 }

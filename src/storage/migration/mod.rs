@@ -6,6 +6,7 @@
 mod m0001_first;
 mod m0002_revocation;
 mod m0003_presence;
+mod m0005_profile;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::Migration),
             Box::new(m0002_revocation::Migration),
             Box::new(m0003_presence::Migration),
+            Box::new(m0005_profile::Migration),
         ]
     }
 }

@@ -4,6 +4,7 @@ mod bulk_lifecycle;
 mod bulk_order;
 mod get;
 mod lifecycle;
+mod partial;
 mod presence;
 mod query;
 mod query_cases;

@@ -76,7 +76,7 @@ each_backend! {
         let ada = connected.user.unwrap();
         assert_eq!((ada.id.as_str(), ada.name.as_str(), ada.online), ("ada", "Ada", true));
         assert!(ada.last_active.is_some());
-        assert_eq!((connected.role.as_str(), connected.permissions), ("moderator", vec!["read-user-owner".to_owned()]));
+        assert_eq!((connected.role.as_str(), connected.permissions), ("moderator", vec!["read-user-owner".to_owned(), "update-user-owner".to_owned()]));
         assert!(!connected.session_id.is_empty() && connected.session_id.len() <= 1_024);
         assert!(connected.expires_at.is_some() && connected.call_cids.is_empty());
         let again = connect(&server, "ada").await;

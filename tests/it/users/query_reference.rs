@@ -93,6 +93,7 @@ fn user_of(user: pb::User) -> User {
         deleted_at: user.deleted_at.map(time),
         tokens_revoked_before: None,
         last_active: None,
+        avg_response_time: None,
         version: user.version,
     }
 }
