@@ -14,6 +14,7 @@ pub mod revocation;
 pub mod role;
 pub mod secret;
 pub mod session;
+pub mod settings;
 pub mod task;
 pub mod unique_name;
 pub mod user;

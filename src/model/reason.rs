@@ -37,6 +37,7 @@ reasons! {
     UserDeactivated = "USER_DEACTIVATED",
     UserNotDeactivated = "USER_NOT_DEACTIVATED",
     RoleNotFound = "ROLE_NOT_FOUND",
+    NameTaken = "NAME_TAKEN",
     VersionMismatch = "VERSION_MISMATCH",
     RequestIdReused = "REQUEST_ID_REUSED",
     TaskNotFound = "TASK_NOT_FOUND",

@@ -44,6 +44,8 @@ pub const TABLE: &[(&str, Right)] = &[
     ("/usher.v1.TaskService/RetryTask", Right::Server),
     ("/usher.v1.ContentService/ImportContent", Right::Server),
     ("/usher.v1.ContentService/GetCall", Right::Server),
+    ("/usher.v1.AppService/GetApp", Right::Server),
+    ("/usher.v1.AppService/UpdateApp", Right::Server),
     ("/usher.v1.AppService/CreateKey", Right::Server),
     ("/usher.v1.AppService/ListKeys", Right::Server),
     ("/usher.v1.AppService/RetireKey", Right::Server),

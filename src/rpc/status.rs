@@ -125,7 +125,7 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::TaskNotFound
         | Reason::CallNotFound
         | Reason::KeyNotFound => Code::NotFound,
-        Reason::RequestIdReused => Code::AlreadyExists,
+        Reason::RequestIdReused | Reason::NameTaken => Code::AlreadyExists,
         Reason::UserDeleted
         | Reason::UserDeactivated
         | Reason::UserNotDeactivated
@@ -182,6 +182,7 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::UserNotDeactivated => "the user is not deactivated",
         Reason::RoleNotFound => "names a role that does not exist",
         Reason::PermissionMissing => "only a server token may change this",
+        Reason::NameTaken => "another user has this name; choose another",
         Reason::VersionMismatch => "the user has another version; read it and decide anew",
         Reason::CallNotFound => "there is no such call in this app",
         Reason::KeyNotFound => "there is no such key in this app",

@@ -47,6 +47,7 @@ pub async fn insert_app(tx: &Tx, name: &str, now: Timestamp) -> Result<AppId, St
         revoked_epoch: Set(0),
         revoked_before: Set(None),
         minted_before: Set(None),
+        settings: Set(serde_json::Value::Object(serde_json::Map::new())),
     };
     let inserted = app::Entity::insert(row)
         .on_conflict(OnConflict::new().do_nothing().to_owned())

@@ -3,3 +3,4 @@
 pub mod create;
 pub mod keys;
 pub mod ring;
+pub mod settings;

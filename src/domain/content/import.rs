@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::domain::users::names;
 use crate::domain::users::upsert::replaced;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::{Deadline, Timestamp};
@@ -10,6 +11,7 @@ use crate::model::id::{AppId, UserId};
 use crate::model::import::{ImportUser, ItemRefusal, parse_item};
 use crate::model::reason::Reason;
 use crate::model::role;
+use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::roles_named;
 use crate::storage::entity::{import, import_refusal};
 use crate::storage::upsert::{Stored, lock_users, replace_blocks, upsert_users};
@@ -181,6 +183,7 @@ async fn store_batch(tx: &Tx, import: &Import, batch: &[Parsed], now: Timestamp)
             Err(refusal) => plan.refused.push((*offset, refusal.clone())),
         }
     }
+    plan.refuse_names(tx).await?;
     upsert_users(tx, import.app, &plan.writes).await?;
     for (user, blocked) in &plan.blocks {
         replace_blocks(tx, import.app, user, blocked, now).await?;
@@ -208,6 +211,8 @@ struct Plan<'a> {
     stored: HashMap<String, Stored>,
     seen: HashSet<&'a str>,
     writes: Vec<Stored>,
+    /// Of each write, the item it comes from.
+    offsets: Vec<i64>,
     blocks: Vec<(&'a UserId, &'a [UserId])>,
     skipped: i64,
     refused: Vec<(i64, ItemRefusal)>,
@@ -221,6 +226,7 @@ impl<'a> Plan<'a> {
             stored,
             seen: HashSet::new(),
             writes: Vec::new(),
+            offsets: Vec::new(),
             blocks: Vec::new(),
             skipped: 0,
             refused: Vec::new(),
@@ -250,9 +256,26 @@ impl<'a> Plan<'a> {
         write.user.deleted_at = user.deleted_at;
         write.marks.import_no = Some(self.import.no);
         self.writes.push(write);
+        self.offsets.push(offset);
         if let Some(blocked) = &user.blocked_user_ids {
             self.blocks.push((id, blocked));
         }
+    }
+
+    /// Takes out again what would give a user a name that another one has.
+    async fn refuse_names(&mut self, tx: &Tx) -> Result<(), Error> {
+        let before = |write: &Stored| self.stored.get(write.user.id().as_str()).map(|stored| &stored.user);
+        let renamings: Vec<Renaming> =
+            self.writes.iter().map(|write| Renaming::of(before(write), &write.user)).collect();
+        // From the last on, so that the places of the others stay.
+        for at in names::taken(tx, self.import.app, Manner::InTurn, &renamings).await?.into_iter().rev() {
+            let (write, offset) = (self.writes.remove(at), self.offsets.remove(at));
+            self.blocks.retain(|(user, _)| *user != write.user.id());
+            let refusal = ItemRefusal::new(Reason::NameTaken, "name", "another user has this name");
+            self.refused.push((offset, refusal));
+        }
+        self.refused.sort_by_key(|(offset, _)| *offset);
+        Ok(())
     }
 }
 

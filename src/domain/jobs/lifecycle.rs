@@ -2,15 +2,19 @@
 //!
 //! Items that are over tell where to go on, so there is no checkpoint beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 
+use crate::domain::users::names;
 use crate::engine::{Batch, Fault, Step, TaskKind};
-use crate::model::id::UserId;
+use crate::model::clock::Timestamp;
+use crate::model::id::{AppId, UserId};
 use crate::model::lifecycle::{Move, Refusal};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome};
+use crate::model::unique_name::{Manner, Renaming};
+use crate::model::user::User;
 use crate::storage::upsert::{Stored, lock_users};
 use crate::storage::{Tx, items, lifecycle};
 
@@ -41,9 +45,16 @@ impl TaskKind for MoveUsers {
         }
 
         let stored = lock_users(tx, app, items.iter().map(|item| item.user_id.as_str())).await?;
+        let taken = self.names_taken(tx, app, &items, &stored, now).await?;
         let mut outcomes: BTreeMap<(Outcome, Option<Reason>), Vec<&Item>> = BTreeMap::new();
         for item in &items {
-            outcomes.entry(self.judge(stored.get(&item.user_id))).or_default().push(item);
+            let outcome = match self.judge(stored.get(&item.user_id)) {
+                (Outcome::Done, _) if taken.contains(&item.index) => {
+                    (Outcome::Failed, Some(Reason::NameTaken))
+                }
+                outcome => outcome,
+            };
+            outcomes.entry(outcome).or_default().push(item);
         }
         for ((outcome, reason), items) in outcomes {
             let mut rows = 0;
@@ -61,6 +72,26 @@ impl TaskKind for MoveUsers {
 }
 
 impl MoveUsers {
+    /// Items, by their index, of users who would come back to a name that is taken.
+    async fn names_taken(
+        &self,
+        tx: &Tx,
+        app: AppId,
+        items: &[Item],
+        stored: &HashMap<String, Stored>,
+        now: Timestamp,
+    ) -> Result<HashSet<i32>, Fault> {
+        let moving = items.iter().filter_map(|item| {
+            let user = &stored.get(&item.user_id)?.user;
+            self.0.check(user).ok()?;
+            let moved = User { deactivated_at: self.0.deactivated_at(now), ..user.clone() };
+            Some((item.index, Renaming::of(Some(user), &moved)))
+        });
+        let (indexes, renamings): (Vec<i32>, Vec<Renaming>) = moving.unzip();
+        let taken = names::taken(tx, app, Manner::InTurn, &renamings).await?;
+        Ok(taken.into_iter().filter_map(|at| indexes.get(at).copied()).collect())
+    }
+
     fn judge(&self, stored: Option<&Stored>) -> (Outcome, Option<Reason>) {
         let Some(stored) = stored else { return (Outcome::Failed, Some(Reason::UserNotFound)) };
         match self.0.check(&stored.user) {

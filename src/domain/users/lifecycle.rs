@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::UserView;
 use super::presence::set_presence;
 use super::upsert::with_blocks;
+use super::{UserView, names};
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::{Deadline, Timestamp};
 use crate::model::id::{AppId, UserId};
 use crate::model::lifecycle::{Move, Refusal};
 use crate::model::reason::Reason;
+use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::User;
 use crate::storage::upsert::Stored;
 use crate::storage::{Tx, items, lifecycle, upsert};
@@ -80,6 +81,10 @@ async fn move_in_turn(
     check(command, &stored.user)?;
 
     let moved = Stored { user: moved(&stored.user, command, now), marks: stored.marks };
+    let renaming = Renaming::of(Some(&stored.user), &moved.user);
+    if !names::taken(tx, app, Manner::Together, &[renaming]).await?.is_empty() {
+        return Err(Error::state("name", Reason::NameTaken));
+    }
     if command.name.is_some() {
         upsert::upsert_users(tx, app, std::slice::from_ref(&moved)).await?;
     } else {

@@ -3,6 +3,7 @@
 pub mod bulk_lifecycle;
 pub mod get;
 pub mod lifecycle;
+pub(in crate::domain) mod names;
 pub mod partial;
 pub mod presence;
 pub mod query;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::UserView;
 use super::upsert::replaced;
+use super::{UserView, names};
 use crate::domain::{Call, Domain, Error, Identity, Subject};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -12,6 +12,7 @@ use crate::model::json;
 use crate::model::patch::Patch;
 use crate::model::reason::Reason;
 use crate::model::role;
+use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::{Profile, User, roles_named};
 use crate::model::violation::Violations;
 use crate::storage::Tx;
@@ -75,12 +76,34 @@ async fn update_all(
 ) -> Result<Vec<UserView>, Error> {
     let stored = upsert::lock_users(tx, app, users.iter().map(|user| user.id.as_str())).await?;
     let written = decide(users, &stored, now)?;
+    check_names(tx, app, &stored, &written).await?;
     // Before anything is stored: an answer that does not fit would leave the caller in the dark.
     if written.iter().map(|stored| answer_bytes(&stored.user)).sum::<usize>() > room {
         return Err(Error::TooLarge("the users are too many bytes together; change fewer at a time"));
     }
     upsert::upsert_users(tx, app, &written).await?;
     Ok(written.into_iter().map(|stored| UserView::basic(stored.user)).collect())
+}
+
+/// Refuses names that others have.
+async fn check_names(
+    tx: &Tx,
+    app: AppId,
+    stored: &HashMap<String, Stored>,
+    written: &[Stored],
+) -> Result<(), Error> {
+    let before = |user: &User| stored.get(user.id().as_str()).map(|stored| &stored.user);
+    let renamings: Vec<Renaming> =
+        written.iter().map(|stored| Renaming::of(before(&stored.user), &stored.user)).collect();
+    let taken = names::taken(tx, app, Manner::Together, &renamings).await?;
+    let against = taken.into_iter().map(|at| {
+        // Whoever had the key before wants it in one more team.
+        let renamed = renamings.get(at).is_some_and(Renaming::is_of_another_name);
+        let field = format!("users[{at}].set.{}", if renamed { "name" } else { "teams" });
+        Subject { field, reason: Reason::NameTaken }
+    });
+    let against: Vec<Subject> = against.collect();
+    if against.is_empty() { Ok(()) } else { Err(Error::State(against)) }
 }
 
 /// What `users` become, or everything that is against it.

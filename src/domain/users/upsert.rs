@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::UserView;
+use super::{UserView, names};
 use crate::domain::{Call, Domain, Error, Subject};
 use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
 use crate::model::reason::Reason;
 use crate::model::role;
+use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::{Profile, User, roles_named};
 use crate::storage::row::UserMarks;
 use crate::storage::upsert::{self, Stored};
@@ -49,15 +50,22 @@ async fn upsert_all(
 ) -> Result<Vec<UserView>, Error> {
     let ids = || users.iter().map(|user| user.profile.id.as_str());
     let stored = upsert::lock_users(tx, app, ids()).await?;
-    let against: Vec<Subject> =
+    let mut against: Vec<Subject> =
         users.iter().enumerate().flat_map(|(at, user)| obstacles(at, user, &stored)).collect();
+    let current = |user: &UpsertUser| stored.get(user.profile.id.as_str());
+    let written: Vec<Stored> =
+        users.iter().map(|user| replaced(user.profile.clone(), current(user), now)).collect();
+    let renamings: Vec<Renaming> = users
+        .iter()
+        .zip(&written)
+        .map(|(user, written)| Renaming::of(current(user).map(|stored| &stored.user), &written.user))
+        .collect();
+    for at in names::taken(tx, app, Manner::Together, &renamings).await? {
+        against.push(Subject { field: format!("users[{at}].name"), reason: Reason::NameTaken });
+    }
     if !against.is_empty() {
         return Err(Error::State(against));
     }
-    let written: Vec<Stored> = users
-        .iter()
-        .map(|user| replaced(user.profile.clone(), stored.get(user.profile.id.as_str()), now))
-        .collect();
     upsert::upsert_users(tx, app, &written).await?;
     // Without blocks: what the answer weighs must be known before the commit.
     Ok(written.into_iter().map(|stored| UserView::basic(stored.user)).collect())

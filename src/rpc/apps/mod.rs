@@ -1,6 +1,7 @@
 //! `usher.v1.AppService`.
 
 mod keys;
+mod settings;
 
 use tonic::Request;
 
@@ -14,6 +15,14 @@ pub struct Apps(pub Domain);
 
 #[tonic::async_trait]
 impl AppService for Apps {
+    async fn get_app(&self, request: Request<pb::GetAppRequest>) -> RpcResult<pb::GetAppResponse> {
+        settings::get_app(&self.0, request).await
+    }
+
+    async fn update_app(&self, request: Request<pb::UpdateAppRequest>) -> RpcResult<pb::UpdateAppResponse> {
+        settings::update_app(&self.0, request).await
+    }
+
     async fn create_key(&self, request: Request<pb::CreateKeyRequest>) -> RpcResult<pb::CreateKeyResponse> {
         keys::create_key(&self.0, request).await
     }

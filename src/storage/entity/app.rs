@@ -21,6 +21,9 @@ pub struct Model {
     pub revoked_before: Option<i64>,
     /// As in `users`, for every token of the app.
     pub minted_before: Option<i64>,
+    /// What was set of [`crate::model::settings::AppSettings`].
+    #[sea_orm(column_type = "JsonBinary")]
+    pub settings: Json,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,7 @@ pub mod call_member;
 pub mod import;
 pub mod import_refusal;
 pub mod master_key;
+pub mod name_turn;
 pub mod session;
 pub mod task;
 pub mod task_item;

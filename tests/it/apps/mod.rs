@@ -1,3 +1,4 @@
 //! `AppService`, one file per capability.
 
 mod keys;
+mod settings;

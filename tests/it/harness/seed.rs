@@ -1,7 +1,7 @@
 //! What tests begin with: users, and free data.
 
 use prost_types::value::Kind as Wire;
-use prost_types::{ListValue, Struct, Value as WireValue};
+use prost_types::{FieldMask, ListValue, Struct, Value as WireValue};
 use serde_json::Value;
 
 use super::{Answer, Caller, pb};
@@ -109,6 +109,19 @@ impl Caller {
                 return items;
             }
         }
+    }
+
+    /// Changes settings of the app.
+    pub(crate) async fn set_up(&self, settings: pb::AppSettings, fields: &[&str]) -> pb::AppSettings {
+        let update_mask = Some(FieldMask { paths: fields.iter().map(ToString::to_string).collect() });
+        let request = pb::UpdateAppRequest { settings: Some(settings), update_mask };
+        self.apps().update_app(request).await.answered().app.unwrap().settings.unwrap()
+    }
+
+    /// Says among whom a name may stand once.
+    pub(crate) async fn keep_names_unique(&self, among: pb::UniqueNames) {
+        let settings = pb::AppSettings { unique_names: among.into(), ..Default::default() };
+        self.set_up(settings, &["unique_names"]).await;
     }
 
     /// A token of a user that exists.

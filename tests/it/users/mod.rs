@@ -4,6 +4,7 @@ mod bulk_lifecycle;
 mod bulk_order;
 mod get;
 mod lifecycle;
+mod names;
 mod partial;
 mod presence;
 mod query;

@@ -1,0 +1,69 @@
+//! The settings of an app, with their defaults.
+//!
+//! What is stored holds only what was set, so that a default can change, and a version that does not know a
+//! setting leaves it alone.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings as they count. Each is documented at the proto message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "documented at the proto message")]
+pub struct AppSettings {
+    pub guests_enabled: bool,
+    /// 0 keeps them.
+    pub guest_retention_days: u32,
+    pub unique_names: UniqueNames,
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self { guests_enabled: true, guest_retention_days: 0, unique_names: UniqueNames::None }
+    }
+}
+
+/// Among whom a name may stand once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UniqueNames {
+    /// Any number of users may have a name.
+    #[default]
+    None,
+    /// One user of the app.
+    App,
+    /// One user of each team.
+    Team,
+}
+
+/// Settings to change; the others stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "as in AppSettings")]
+pub struct SettingsChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest_retention_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique_names: Option<UniqueNames>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_stored_is_as_by_default_and_what_is_not_known_is_left_alone() {
+        let read = |stored| serde_json::from_value::<AppSettings>(stored).unwrap();
+        assert_eq!(read(json!({})), AppSettings::default());
+        let stored = json!({"unique_names": "team", "of_a_later_version": [1]});
+        assert_eq!(read(stored), AppSettings { unique_names: UniqueNames::Team, ..AppSettings::default() });
+    }
+
+    #[test]
+    fn a_change_says_only_what_changes() {
+        let change = SettingsChange { guests_enabled: Some(false), ..SettingsChange::default() };
+        assert_eq!(serde_json::to_value(change).unwrap(), json!({"guests_enabled": false}));
+    }
+}

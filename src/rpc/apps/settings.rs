@@ -1,0 +1,82 @@
+//! What an app is, and its settings.
+
+use tonic::{Request, Response, Status};
+
+use crate::domain::Domain;
+use crate::domain::apps::settings::AppView;
+use crate::model::settings::{SettingsChange, UniqueNames};
+use crate::model::violation::Violations;
+use crate::proto::v1 as pb;
+use crate::rpc::time::to_timestamp;
+use crate::rpc::{RpcResult, decode, status};
+
+/// Ten years.
+const MAX_DAYS: u32 = 3_650;
+
+pub(super) async fn get_app(
+    domain: &Domain,
+    request: Request<pb::GetAppRequest>,
+) -> RpcResult<pb::GetAppResponse> {
+    let (call, pb::GetAppRequest {}) = decode::open(request)?;
+    let (view, active) = domain.get_app(&call).await.map_err(status::of)?;
+    let monthly_active_users = i64::try_from(active).unwrap_or(i64::MAX);
+    Ok(Response::new(pb::GetAppResponse { app: Some(app(view)), monthly_active_users }))
+}
+
+pub(super) async fn update_app(
+    domain: &Domain,
+    request: Request<pb::UpdateAppRequest>,
+) -> RpcResult<pb::UpdateAppResponse> {
+    let (call, message) = decode::open(request)?;
+    let change = change(message)?;
+    let view = domain.update_app(&call, change).await.map_err(status::of)?;
+    Ok(Response::new(pb::UpdateAppResponse { app: Some(app(view)) }))
+}
+
+fn app(view: AppView) -> pb::App {
+    let settings = pb::AppSettings {
+        guests_enabled: view.settings.guests_enabled,
+        guest_retention_days: i32::try_from(view.settings.guest_retention_days).unwrap_or(i32::MAX),
+        unique_names: match view.settings.unique_names {
+            UniqueNames::None => pb::UniqueNames::None.into(),
+            UniqueNames::App => pb::UniqueNames::App.into(),
+            UniqueNames::Team => pb::UniqueNames::Team.into(),
+        },
+    };
+    pb::App { name: view.name, created_at: Some(to_timestamp(view.created_at)), settings: Some(settings) }
+}
+
+fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
+    let mut bad = Violations::new();
+    let settings = message.settings.unwrap_or_default();
+    let paths = message.update_mask.unwrap_or_default().paths;
+    if paths.is_empty() {
+        bad.add("update_mask", "must name at least one setting");
+    }
+    let mut change = SettingsChange::default();
+    for (at, path) in paths.iter().enumerate() {
+        match path.as_str() {
+            "guests_enabled" => change.guests_enabled = Some(settings.guests_enabled),
+            "guest_retention_days" => {
+                let days = u32::try_from(settings.guest_retention_days).ok().filter(|days| *days <= MAX_DAYS);
+                let days = days.ok_or("must be 0 to 3,650 days");
+                change.guest_retention_days = bad.take("settings.guest_retention_days", days);
+            }
+            "unique_names" => {
+                change.unique_names = bad.take("settings.unique_names", unique_names(settings.unique_names));
+            }
+            _ => bad.add(format!("update_mask.paths[{at}]"), "is not a setting"),
+        }
+    }
+    decode::checked(bad, Some(change))
+}
+
+fn unique_names(among: i32) -> Result<UniqueNames, &'static str> {
+    match pb::UniqueNames::try_from(among) {
+        Ok(pb::UniqueNames::None) => Ok(UniqueNames::None),
+        Ok(pb::UniqueNames::App) => Ok(UniqueNames::App),
+        Ok(pb::UniqueNames::Team) => Ok(UniqueNames::Team),
+        Ok(pb::UniqueNames::Unspecified) => Err("must be said"),
+        Err(_) => Err("is not a value of this enum"),
+    }
+}
