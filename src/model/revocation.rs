@@ -70,7 +70,7 @@ impl Mint {
     }
 }
 
-/// How far the clock of whoever mints elsewhere may be ahead.
+/// How far the clock of whoever mints elsewhere may be ahead, where the app does not say.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 impl RevocationMarks {
@@ -91,14 +91,14 @@ impl RevocationMarks {
         }
     }
 
-    /// Whether a token is refused.
-    pub fn hit(&self, mint: Mint) -> bool {
+    /// Whether a token is refused. The clock of whoever mints elsewhere may be ahead by `leeway`.
+    pub fn hit(&self, mint: Mint, leeway: Duration) -> bool {
         match mint {
             Mint::Here { epoch, at } => {
                 epoch < self.revoked_epoch || self.minted_before.is_some_and(|before| at < before)
             }
             Mint::Elsewhere(issued_at) => self.revoked_before.is_some_and(|before| {
-                issued_at.is_none_or(|issued_at| issued_at <= before.plus(LEEWAY).seconds())
+                issued_at.is_none_or(|issued_at| issued_at <= before.plus(leeway).seconds())
             }),
         }
     }
@@ -120,8 +120,8 @@ mod tests {
             revoked_before: Some(at(100)),
             minted_before: None,
         };
-        assert!(marks.hit(Mint::Here { epoch: 3, at: at(5_000) }));
-        assert!(!marks.hit(Mint::Here { epoch: 4, at: at(1) }));
+        assert!(marks.hit(Mint::Here { epoch: 3, at: at(5_000) }, LEEWAY));
+        assert!(!marks.hit(Mint::Here { epoch: 4, at: at(1) }, LEEWAY));
     }
 
     #[test]
@@ -132,16 +132,16 @@ mod tests {
             minted_before: Some(at(100)),
             ..RevocationMarks::default()
         };
-        assert!(marks.hit(Mint::Here { epoch: 1, at: at(99) }));
-        assert!(!marks.hit(Mint::Here { epoch: 1, at: at(100) }));
+        assert!(marks.hit(Mint::Here { epoch: 1, at: at(99) }, LEEWAY));
+        assert!(!marks.hit(Mint::Here { epoch: 1, at: at(100) }, LEEWAY));
     }
 
     #[test]
     fn tokens_minted_elsewhere_are_hit_in_doubt() {
         let marks = RevocationMarks { revoked_before: Some(at(100)), ..RevocationMarks::default() };
-        assert!(marks.hit(Mint::Elsewhere(None)));
-        assert!(marks.hit(Mint::Elsewhere(Some(105))));
-        assert!(!marks.hit(Mint::Elsewhere(Some(106))));
-        assert!(!RevocationMarks::default().hit(Mint::Elsewhere(None)));
+        assert!(marks.hit(Mint::Elsewhere(None), LEEWAY));
+        assert!(marks.hit(Mint::Elsewhere(Some(105)), LEEWAY));
+        assert!(!marks.hit(Mint::Elsewhere(Some(106)), LEEWAY));
+        assert!(!RevocationMarks::default().hit(Mint::Elsewhere(None), LEEWAY));
     }
 }

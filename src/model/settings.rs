@@ -3,6 +3,8 @@
 //! What is stored holds only what was set, so that a default can change, and a version that does not know a
 //! setting leaves it alone.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Settings as they count. Each is documented at the proto message.
@@ -14,11 +16,42 @@ pub struct AppSettings {
     /// 0 keeps them.
     pub guest_retention_days: u32,
     pub unique_names: UniqueNames,
+    pub max_token_validity_seconds: u32,
+    pub token_leeway_seconds: u32,
+    /// Empty: none.
+    pub token_issuer: String,
+    /// Empty: none.
+    pub token_audience: String,
+}
+
+/// The longest validity of tokens minted here that can be allowed: 365 days.
+pub const MAX_TOKEN_VALIDITY_SECONDS: u32 = 365 * 86_400;
+/// The largest leeway that can be allowed.
+pub const MAX_TOKEN_LEEWAY_SECONDS: u32 = 300;
+
+impl AppSettings {
+    /// How far the clock of whoever mints tokens elsewhere may be ahead.
+    pub fn token_leeway(&self) -> Duration {
+        Duration::from_secs(self.token_leeway_seconds.into())
+    }
+
+    /// The longest validity of tokens minted here.
+    pub fn max_token_validity(&self) -> Duration {
+        Duration::from_secs(self.max_token_validity_seconds.into())
+    }
 }
 
 impl Default for AppSettings {
     fn default() -> Self {
-        Self { guests_enabled: true, guest_retention_days: 0, unique_names: UniqueNames::None }
+        Self {
+            guests_enabled: true,
+            guest_retention_days: 0,
+            unique_names: UniqueNames::None,
+            max_token_validity_seconds: MAX_TOKEN_VALIDITY_SECONDS,
+            token_leeway_seconds: 5,
+            token_issuer: String::new(),
+            token_audience: String::new(),
+        }
     }
 }
 
@@ -45,6 +78,14 @@ pub struct SettingsChange {
     pub guest_retention_days: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_names: Option<UniqueNames>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_token_validity_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_leeway_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_audience: Option<String>,
 }
 
 #[cfg(test)]

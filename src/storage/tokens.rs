@@ -6,11 +6,13 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, UpdateStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iden, QueryFilter, QuerySelect};
 
 use super::entity::{app, user};
+use super::settings::settings_of;
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
 use crate::model::revocation::{Revocation, RevocationMarks};
+use crate::model::settings::AppSettings;
 use crate::model::user::barred;
 
 /// A user as far as its tokens are concerned; deleted ones too, since their tokens must be refused.
@@ -73,17 +75,27 @@ pub async fn find_bearer(db: &Db, app: AppId, id: &UserId) -> Result<Option<Bear
     Ok(list_bearers(db, app, [id.as_str()]).await?.remove(id.as_str()))
 }
 
-/// What was revoked in all of `app`.
-pub async fn get_app_marks(db: &Db, app: AppId) -> Result<RevocationMarks, StoreError> {
+/// An app as far as tokens are concerned.
+#[derive(Debug, Clone)]
+pub struct AppStanding {
+    /// What was revoked in all of it.
+    pub marks: RevocationMarks,
+    /// What it asks of tokens, among other things.
+    pub settings: AppSettings,
+}
+
+/// How `app` stands.
+pub async fn get_app_standing(db: &Db, app: AppId) -> Result<AppStanding, StoreError> {
     // No LIMIT: the number is unique, and SQLite would prepare the statement anew each time.
     let app = app::Entity::find().filter(app::Column::Id.eq(app.0)).all(db).await?.pop();
     let app = app.ok_or_else(|| StoreError::corrupt("the app is gone"))?;
-    Ok(RevocationMarks {
+    let marks = RevocationMarks {
         epoch: app.auth_epoch,
         revoked_epoch: app.revoked_epoch,
         revoked_before: app.revoked_before.map(Timestamp::from_micros),
         minted_before: app.minted_before.map(Timestamp::from_micros),
-    })
+    };
+    Ok(AppStanding { marks, settings: settings_of(&app)? })
 }
 
 /// Revokes tokens of users that the transaction has locked, and raises their versions.

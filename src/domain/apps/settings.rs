@@ -42,10 +42,14 @@ impl Domain {
             self.key_names(call).await?;
         }
         let app = call.app();
-        self.write(call.deadline, move |tx| {
-            let change = change.clone();
-            async move { Ok(AppView::of(settings::update_settings(&tx, app, &change).await?)?) }
-        })
-        .await
+        let changed = self
+            .write(call.deadline, move |tx| {
+                let change = change.clone();
+                async move { Ok(AppView::of(settings::update_settings(&tx, app, &change).await?)?) }
+            })
+            .await?;
+        // What is asked of tokens may have changed.
+        self.standings.forget_app(app);
+        Ok(changed)
     }
 }

@@ -17,13 +17,12 @@ use crate::model::id::{UserId, parse_cid, parse_word};
 use crate::model::json;
 use crate::model::reason::Reason;
 use crate::model::revocation::Mint;
+use crate::model::settings::AppSettings;
 
 /// The longest token looked at, in bytes.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
 /// Of HMAC-SHA256.
 const SIGNATURE_BYTES: usize = 32;
-/// How far `iat` may lie ahead, for clocks that differ.
-const IAT_LEEWAY: i64 = 5;
 
 /// The claim that carries the user's auth epoch in tokens minted here.
 pub(super) const USER_EPOCH: &str = "usher_user_epoch";
@@ -155,6 +154,8 @@ pub(super) struct Claims {
     pub(super) issued_at: Option<i64>,
     pub(super) expires_at: Option<i64>,
     pub(super) not_before: Option<i64>,
+    issuer: Option<String>,
+    audience: Vec<String>,
     /// Of a token minted here.
     here: Option<Here>,
     pub(super) call_cids: Vec<String>,
@@ -196,6 +197,8 @@ impl Claims {
             issued_at: date(&claims, "iat")?,
             expires_at: date(&claims, "exp")?,
             not_before: date(&claims, "nbf")?,
+            issuer: claims.get("iss").and_then(Value::as_str).map(str::to_owned),
+            audience: audience(&claims),
             here: here(&claims)?,
             call_role,
             call_cids,
@@ -217,15 +220,36 @@ impl Claims {
         self.here.map_or(Mint::Elsewhere(self.issued_at), here)
     }
 
-    /// Judges the dates at `now`.
+    /// Judges the dates that nothing is needed for but `now`.
     pub(super) fn judge(&self, now: Timestamp) -> Result<(), Reason> {
         let now = now.seconds();
         if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             return Err(Reason::TokenExpired);
         }
-        let too_early = self.not_before.is_some_and(|not_before| not_before > now)
-            || self.issued_at.is_some_and(|issued_at| issued_at > now + IAT_LEEWAY);
+        let too_early = self.not_before.is_some_and(|not_before| not_before > now);
         if too_early { Err(Reason::TokenNotYetValid) } else { Ok(()) }
+    }
+
+    /// Judges what the app asks of tokens.
+    pub(super) fn judge_by(&self, settings: &AppSettings, now: Timestamp) -> Result<(), Reason> {
+        let latest = now.plus(settings.token_leeway()).seconds();
+        if self.issued_at.is_some_and(|issued_at| issued_at > latest) {
+            return Err(Reason::TokenNotYetValid);
+        }
+        let is_for_users = matches!(self.bearer, Bearer::User(_));
+        let AppSettings { token_issuer: issuer, token_audience: audience, .. } = settings;
+        let by = issuer.is_empty() || self.issuer.as_ref() == Some(issuer);
+        let to = audience.is_empty() || self.audience.contains(audience);
+        if is_for_users && !(by && to) { Err(Reason::TokenInvalid) } else { Ok(()) }
+    }
+}
+
+/// Whom it is for: one, or several. Anything else is for nobody.
+fn audience(claims: &Map<String, Value>) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match claims.get("aud") {
+        Some(Value::Array(several)) => several.iter().filter_map(text).collect(),
+        one => one.and_then(text).into_iter().collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
 use crate::model::revocation::Mint;
-use crate::storage::{Tx, calls, tokens, upsert};
+use crate::storage::{Tx, calls, upsert};
 
 /// A user, as a good token tells of it.
 pub(in crate::domain) struct Bearing {
@@ -30,17 +30,7 @@ impl Domain {
         let Bearer::User(user) = claims.bearer.clone() else {
             return Err(Error::invalid("token", "must be the token of a user, not a server token"));
         };
-        claims.judge(self.now()).map_err(Error::UserToken)?;
-        let db = self.read(call.deadline).await?;
-        let marks = tokens::get_app_marks(&db, call.app()).await?;
-        let bearer = tokens::find_bearer(&db, call.app(), &user).await?;
-        let bearer = bearer.ok_or(Error::UserToken(Reason::UserNotFound))?;
-        if let Some(reason) = bearer.barred {
-            return Err(Error::UserToken(reason));
-        }
-        if marks.hit(claims.app_mint()) || bearer.marks.hit(claims.user_mint()) {
-            return Err(Error::UserToken(Reason::TokenRevoked));
-        }
+        self.standing_anew(call.app(), &claims, call.deadline).await?.map_err(Error::UserToken)?;
         // Each once and in order, so that two who redeem at the same time never wait for each other.
         let calls: BTreeSet<Cid> = claims.call_cids.iter().filter_map(|cid| Cid::parse(cid).ok()).collect();
         Ok(Bearing {

@@ -11,13 +11,14 @@ use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
 use crate::model::reason::Reason;
+use crate::model::settings::{AppSettings, MAX_TOKEN_VALIDITY_SECONDS};
 use crate::model::violation::Violations;
 use crate::storage::{StoreError, tokens};
 
 /// Validity of a token where none is asked for.
-pub const DEFAULT_VALIDITY: Duration = Duration::from_hours(1);
+const DEFAULT_VALIDITY: Duration = Duration::from_hours(1);
 /// The longest validity that can be asked for.
-pub const MAX_VALIDITY: Duration = Duration::from_hours(365 * 24);
+pub const MAX_VALIDITY: Duration = Duration::from_secs(MAX_TOKEN_VALIDITY_SECONDS as u64);
 /// The most that further claims may weigh as JSON, in bytes.
 pub const MAX_CLAIMS: usize = 4 * 1024;
 
@@ -28,7 +29,8 @@ pub struct CreateToken {
     pub user: UserId,
     /// Makes it a call token.
     pub grant: Option<CallGrant>,
-    pub validity: Duration,
+    /// `None`: an hour, or less where the app allows no more.
+    pub validity: Option<Duration>,
     pub claims: Map<String, Value>,
 }
 
@@ -74,30 +76,57 @@ impl Domain {
         if let Some(reason) = bearer.barred {
             return Err(Error::state("user_id", reason));
         }
-        let app_marks = tokens::get_app_marks(&db, app).await?;
+        let standing = tokens::get_app_standing(&db, app).await?;
 
         let now = self.now();
-        let issued_at = now.seconds();
-        let expires_at = issued_at + i64::try_from(command.validity.as_secs()).unwrap_or(i64::MAX);
-        let mut claims = command.claims;
-        claims.insert("user_id".into(), command.user.as_str().into());
-        claims.insert("sub".into(), command.user.as_str().into());
-        claims.insert("iat".into(), issued_at.into());
-        claims.insert("exp".into(), expires_at.into());
-        claims.insert("jti".into(), Uuid::new_v4().to_string().into());
-        claims.insert(USER_EPOCH.into(), bearer.marks.epoch.into());
-        claims.insert(APP_EPOCH.into(), app_marks.epoch.into());
-        claims.insert(MINTED_AT.into(), now.micros().into());
-        if let Some(CallGrant { calls, role }) = command.grant {
-            claims.insert("call_cids".into(), calls.into());
-            claims.extend(role.map(|role| ("role".into(), role.into())));
+        let longest = standing.settings.max_token_validity();
+        let validity = command.validity.unwrap_or(DEFAULT_VALIDITY.min(longest));
+        if validity > longest {
+            let rule = format!("must be at most {} seconds in this app", longest.as_secs());
+            return Err(Error::invalid("validity", &rule));
         }
+        let expires_at = now.seconds() + i64::try_from(validity.as_secs()).unwrap_or(i64::MAX);
+        let field = if command.grant.is_some() { "call_cids" } else { "claims" };
+        let mut claims = claims(command, &standing.settings, now, expires_at);
+        claims.insert(USER_EPOCH.into(), bearer.marks.epoch.into());
+        claims.insert(APP_EPOCH.into(), standing.marks.epoch.into());
 
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
         let token = jsonwebtoken::encode(&header, &claims, &key.signing)
             .map_err(|err| StoreError::Internal(format!("a token could not be signed: {err}")))?;
-        debug_assert!(token.len() <= MAX_BYTES, "a token minted here can be verified here");
+        if token.len() > MAX_BYTES {
+            let mut bad = Violations::new();
+            bad.add_too_large(field, format!("would make the token longer than {MAX_BYTES} bytes"));
+            bad.into_result(())?;
+        }
         let expires_at = Timestamp::from_parts(expires_at, 0).unwrap_or(Timestamp::MAX);
         Ok(Minted { token, expires_at })
     }
+}
+
+/// What the token says, but for the epochs.
+fn claims(
+    command: CreateToken,
+    settings: &AppSettings,
+    now: Timestamp,
+    expires_at: i64,
+) -> Map<String, Value> {
+    let CreateToken { user, grant, validity: _, claims } = command;
+    let mut claims = claims;
+    claims.insert("user_id".into(), user.as_str().into());
+    claims.insert("sub".into(), user.as_str().into());
+    claims.insert("iat".into(), now.seconds().into());
+    claims.insert("exp".into(), expires_at.into());
+    claims.insert("jti".into(), Uuid::new_v4().to_string().into());
+    claims.insert(MINTED_AT.into(), now.micros().into());
+    for (claim, name) in [("iss", &settings.token_issuer), ("aud", &settings.token_audience)] {
+        if !name.is_empty() {
+            claims.insert(claim.into(), name.as_str().into());
+        }
+    }
+    if let Some(CallGrant { calls, role }) = grant {
+        claims.insert("call_cids".into(), calls.into());
+        claims.extend(role.map(|role| ("role".into(), role.into())));
+    }
+    claims
 }

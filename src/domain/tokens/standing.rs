@@ -12,11 +12,11 @@ use quick_cache::Equivalent;
 use super::claims::{Bearer, Claims};
 use crate::domain::recent::Recent;
 use crate::domain::{Domain, Error};
-use crate::model::clock::Deadline;
+use crate::model::clock::{Deadline, Timestamp};
 use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
 use crate::model::revocation::{Mint, RevocationMarks};
-use crate::storage::tokens;
+use crate::storage::tokens::{self, AppStanding};
 
 /// Users and apps remembered at most; a user takes about 300 bytes.
 const USERS: usize = 100_000;
@@ -25,7 +25,7 @@ const APPS: usize = 1_000;
 /// What is remembered.
 pub struct Standings {
     users: Recent<(AppId, UserId), Arc<UserStanding>>,
-    apps: Recent<AppId, RevocationMarks>,
+    apps: Recent<AppId, Arc<AppStanding>>,
 }
 
 impl Default for Standings {
@@ -71,14 +71,14 @@ impl Standings {
         }
     }
 
-    /// Forgets an app whose tokens were revoked here.
-    pub(super) fn forget_app(&self, app: AppId) {
+    /// Forgets an app whose tokens were revoked here, or who asks something else of them.
+    pub(in crate::domain) fn forget_app(&self, app: AppId) {
         self.apps.forget(&app);
     }
 
     /// Whether what is remembered lets the token pass.
-    fn passes(&self, app: AppId, claims: &Claims) -> Option<Passed> {
-        let marks = self.apps.get(&app)?;
+    fn passes(&self, app: AppId, claims: &Claims, now: Timestamp) -> Option<Passed> {
+        let standing = self.apps.get(&app)?;
         let user = match &claims.bearer {
             Bearer::Server => None,
             Bearer::User(id) => Some(self.users.get(&Who(app, id))?),
@@ -86,52 +86,79 @@ impl Standings {
         // A token from a newer epoch than the one known was minted after a revocation not heard of yet.
         let newer =
             |mint: Mint, marks: &RevocationMarks| mint.epoch().is_some_and(|epoch| epoch > marks.epoch);
-        if newer(claims.app_mint(), &marks)
+        if newer(claims.app_mint(), &standing.marks)
             || user.as_ref().is_some_and(|user| newer(claims.user_mint(), &user.marks))
         {
             return None;
         }
-        judge(claims, &marks, user.as_deref()).ok()
+        judge(claims, &standing, user.as_deref(), now).ok()
     }
 }
 
 impl Domain {
-    /// Judges a token against what is known of its user and app.
+    /// Judges a token with a good signature: its dates, and what is known of its user and app.
     pub(super) async fn standing(
         &self,
         app: AppId,
         claims: &Claims,
         deadline: Deadline,
     ) -> Result<Result<Passed, Reason>, Error> {
-        if let Some(passed) = self.standings.passes(app, claims) {
+        let now = self.now();
+        if let Err(reason) = claims.judge(now) {
+            return Ok(Err(reason));
+        }
+        if let Some(passed) = self.standings.passes(app, claims, now) {
             return Ok(Ok(passed));
+        }
+        self.standing_anew(app, claims, deadline).await
+    }
+
+    /// As [`Self::standing`], judged by the database in any case.
+    pub(super) async fn standing_anew(
+        &self,
+        app: AppId,
+        claims: &Claims,
+        deadline: Deadline,
+    ) -> Result<Result<Passed, Reason>, Error> {
+        let now = self.now();
+        if let Err(reason) = claims.judge(now) {
+            return Ok(Err(reason));
         }
         let began = Instant::now();
         let db = self.read(deadline).await?;
-        let marks = tokens::get_app_marks(&db, app).await?;
-        self.standings.apps.insert(app, marks, began);
-        let Bearer::User(id) = &claims.bearer else { return Ok(judge(claims, &marks, None)) };
+        let standing = Arc::new(tokens::get_app_standing(&db, app).await?);
+        self.standings.apps.insert(app, Arc::clone(&standing), began);
+        let Bearer::User(id) = &claims.bearer else { return Ok(judge(claims, &standing, None, now)) };
 
         let Some(bearer) = tokens::find_bearer(&db, app, id).await? else {
             self.standings.users.forget(&Who(app, id));
-            return Ok(Err(Reason::UserNotFound));
+            let judged = claims.judge_by(&standing.settings, now);
+            return Ok(Err(judged.err().unwrap_or(Reason::UserNotFound)));
         };
         let user =
             Arc::new(UserStanding { barred: bearer.barred, role: bearer.role.into(), marks: bearer.marks });
         self.standings.users.insert((app, id.clone()), Arc::clone(&user), began);
-        Ok(judge(claims, &marks, Some(&user)))
+        Ok(judge(claims, &standing, Some(&user), now))
     }
 }
 
-fn judge(claims: &Claims, app: &RevocationMarks, user: Option<&UserStanding>) -> Result<Passed, Reason> {
-    if app.hit(claims.app_mint()) {
+/// Everything that is not a date of the token alone.
+fn judge(
+    claims: &Claims,
+    app: &AppStanding,
+    user: Option<&UserStanding>,
+    now: Timestamp,
+) -> Result<Passed, Reason> {
+    claims.judge_by(&app.settings, now)?;
+    let leeway = app.settings.token_leeway();
+    if app.marks.hit(claims.app_mint(), leeway) {
         return Err(Reason::TokenRevoked);
     }
     let Some(user) = user else { return Ok(Passed { role: None }) };
     if let Some(reason) = user.barred {
         return Err(reason);
     }
-    if user.marks.hit(claims.user_mint()) {
+    if user.marks.hit(claims.user_mint(), leeway) {
         return Err(Reason::TokenRevoked);
     }
     Ok(Passed { role: Some(Arc::clone(&user.role)) })

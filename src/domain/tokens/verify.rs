@@ -32,7 +32,7 @@ impl Domain {
             Err(reason) => return Ok(Verdict { reason: Some(reason), ..Verdict::default() }),
         };
         let standing = self.standing(call.app(), &claims, call.deadline).await?;
-        let reason = claims.judge(self.now()).err().or(standing.as_ref().err().copied());
+        let reason = standing.as_ref().err().copied();
         let (user_id, server) = match claims.bearer {
             Bearer::Server => (None, true),
             Bearer::User(id) => (Some(id.into()), false),

@@ -120,7 +120,8 @@ impl Domain {
         sessions: impl Iterator<Item = &'a Session> + Clone,
     ) -> Result<HashMap<String, Reason>, Error> {
         let now = self.now();
-        let marks = tokens::get_app_marks(db, app).await?;
+        let standing = tokens::get_app_standing(db, app).await?;
+        let leeway = standing.settings.token_leeway();
         let bearers =
             tokens::list_bearers(db, app, sessions.clone().filter_map(|s| s.user.as_deref())).await?;
         let signs = rows::list_signs(db, app, sessions.clone().map(|s| s.id.as_str())).await?;
@@ -130,7 +131,8 @@ impl Domain {
             if let Some(reason) = bearer.barred {
                 return Some(reason);
             }
-            if marks.hit(session.app_mint()) || bearer.marks.hit(session.user_mint()) {
+            if standing.marks.hit(session.app_mint(), leeway) || bearer.marks.hit(session.user_mint(), leeway)
+            {
                 return Some(Reason::TokenRevoked);
             }
             let known = [signs.get(&session.id).copied(), self.signs.waiting(app, &session.id)];

@@ -1,10 +1,15 @@
 //! What an app is, and its settings.
 
+use std::ops::RangeInclusive;
+
+use prost_types::Duration as PbDuration;
 use tonic::{Request, Response, Status};
 
 use crate::domain::Domain;
 use crate::domain::apps::settings::AppView;
-use crate::model::settings::{SettingsChange, UniqueNames};
+use crate::model::settings::{
+    MAX_TOKEN_LEEWAY_SECONDS, MAX_TOKEN_VALIDITY_SECONDS, SettingsChange, UniqueNames,
+};
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
@@ -42,6 +47,10 @@ fn app(view: AppView) -> pb::App {
             UniqueNames::App => pb::UniqueNames::App.into(),
             UniqueNames::Team => pb::UniqueNames::Team.into(),
         },
+        max_token_validity: Some(seconds(view.settings.max_token_validity_seconds)),
+        token_leeway: Some(seconds(view.settings.token_leeway_seconds)),
+        token_issuer: view.settings.token_issuer,
+        token_audience: view.settings.token_audience,
     };
     pb::App { name: view.name, created_at: Some(to_timestamp(view.created_at)), settings: Some(settings) }
 }
@@ -65,10 +74,43 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
             "unique_names" => {
                 change.unique_names = bad.take("settings.unique_names", unique_names(settings.unique_names));
             }
+            "max_token_validity" => {
+                let validity = whole_seconds(settings.max_token_validity, 1..=MAX_TOKEN_VALIDITY_SECONDS);
+                let validity = validity.ok_or("must be 1 second to 365 days, in whole seconds");
+                change.max_token_validity_seconds = bad.take("settings.max_token_validity", validity);
+            }
+            "token_leeway" => {
+                let leeway = whole_seconds(settings.token_leeway, 0..=MAX_TOKEN_LEEWAY_SECONDS);
+                let leeway = leeway.ok_or("must be 0 to 300 seconds, in whole seconds");
+                change.token_leeway_seconds = bad.take("settings.token_leeway", leeway);
+            }
+            "token_issuer" => {
+                change.token_issuer = bad.take("settings.token_issuer", text(&settings.token_issuer));
+            }
+            "token_audience" => {
+                change.token_audience = bad.take("settings.token_audience", text(&settings.token_audience));
+            }
             _ => bad.add(format!("update_mask.paths[{at}]"), "is not a setting"),
         }
     }
     decode::checked(bad, Some(change))
+}
+
+fn seconds(seconds: u32) -> PbDuration {
+    PbDuration { seconds: seconds.into(), nanos: 0 }
+}
+
+fn whole_seconds(duration: Option<PbDuration>, range: RangeInclusive<u32>) -> Option<u32> {
+    let seconds = duration.filter(|duration| duration.nanos == 0)?.seconds;
+    u32::try_from(seconds).ok().filter(|seconds| range.contains(seconds))
+}
+
+fn text(text: &str) -> Result<String, &'static str> {
+    if text.len() <= 255 && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be at most 255 bytes without control characters")
+    }
 }
 
 fn unique_names(among: i32) -> Result<UniqueNames, &'static str> {

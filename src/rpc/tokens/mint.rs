@@ -6,7 +6,7 @@ use prost_types::{Duration as PbDuration, Struct};
 use tonic::{Request, Response, Status};
 
 use crate::domain::Domain;
-use crate::domain::tokens::mint::{CallGrant, CreateToken, DEFAULT_VALIDITY, MAX_VALIDITY, check_claims};
+use crate::domain::tokens::mint::{CallGrant, CreateToken, MAX_VALIDITY, check_claims};
 use crate::model::id::{parse_cid, parse_word};
 use crate::model::json::normalise;
 use crate::model::violation::Violations;
@@ -50,7 +50,7 @@ fn command(
     mut bad: Violations,
 ) -> Result<CreateToken, Status> {
     let user = decode::user_id("user_id", user_id, &mut bad);
-    let validity = bad.take("validity", validity.map_or(Ok(DEFAULT_VALIDITY), whole_seconds));
+    let validity = bad.take("validity", validity.map(whole_seconds).transpose());
     let claims = json::object(claims.unwrap_or_default(), "claims", &mut bad);
     let claims = normalise(claims, "claims", &mut bad);
     check_claims(&claims, &mut bad);

@@ -14,7 +14,26 @@ fn settings() -> pb::AppSettings {
         guests_enabled: false,
         guest_retention_days: 30,
         unique_names: pb::UniqueNames::Team.into(),
+        max_token_validity: seconds(600),
+        token_leeway: seconds(0),
+        token_issuer: "https://login.example".to_owned(),
+        token_audience: "chat".to_owned(),
     }
+}
+
+const ALL: [&str; 7] = [
+    "guests_enabled",
+    "guest_retention_days",
+    "unique_names",
+    "max_token_validity",
+    "token_leeway",
+    "token_issuer",
+    "token_audience",
+];
+
+#[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
+const fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
 }
 
 fn defaults() -> pb::AppSettings {
@@ -22,6 +41,10 @@ fn defaults() -> pb::AppSettings {
         guests_enabled: true,
         guest_retention_days: 0,
         unique_names: pb::UniqueNames::None.into(),
+        max_token_validity: seconds(365 * 86_400),
+        token_leeway: seconds(5),
+        token_issuer: String::new(),
+        token_audience: String::new(),
     }
 }
 
@@ -43,11 +66,10 @@ each_backend! {
         assert_eq!(server.set_up(settings(), &["guest_retention_days"]).await, days);
         let both = pb::AppSettings { guests_enabled: false, ..days };
         assert_eq!(server.set_up(settings(), &["guests_enabled", "guests_enabled"]).await, both);
-        assert_eq!(server.set_up(settings(), &["unique_names"]).await, settings());
+        assert_eq!(server.set_up(settings(), &ALL).await, settings());
         let server = server.restart().await;
         assert_eq!(seen(&server).await.app.unwrap().settings, Some(settings()));
-        let all = ["guests_enabled", "guest_retention_days", "unique_names"];
-        assert_eq!(server.set_up(defaults(), &all).await, defaults());
+        assert_eq!(server.set_up(defaults(), &ALL).await, defaults());
     }
 
     async fn what_cannot_be_asked_is_refused_with_its_path(server: TestServer) {
@@ -68,6 +90,31 @@ each_backend! {
                 pb::AppSettings { guest_retention_days: 3_651, unique_names: 9, ..settings() },
                 Some(mask(&["guest_retention_days", "unique_names"])),
                 vec!["settings.guest_retention_days", "settings.unique_names"],
+            ),
+            (
+                pb::AppSettings {
+                    max_token_validity: seconds(0),
+                    token_leeway: seconds(301),
+                    token_issuer: "x".repeat(256),
+                    token_audience: "a\0".to_owned(),
+                    ..settings()
+                },
+                Some(mask(&ALL[3..])),
+                vec!["settings.max_token_validity", "settings.token_leeway", "settings.token_issuer", "settings.token_audience"],
+            ),
+            (
+                pb::AppSettings {
+                    max_token_validity: seconds(365 * 86_400 + 1),
+                    token_leeway: Some(prost_types::Duration { seconds: 1, nanos: 1 }),
+                    ..settings()
+                },
+                Some(mask(&["max_token_validity", "token_leeway"])),
+                vec!["settings.max_token_validity", "settings.token_leeway"],
+            ),
+            (
+                pb::AppSettings { max_token_validity: None, token_leeway: seconds(-1), ..settings() },
+                Some(mask(&["max_token_validity", "token_leeway"])),
+                vec!["settings.max_token_validity", "settings.token_leeway"],
             ),
         ];
         for (settings, update_mask, fields) in cases {

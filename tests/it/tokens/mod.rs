@@ -2,4 +2,5 @@
 
 mod mint;
 mod revoke;
+mod settings;
 mod verify;
