@@ -19,7 +19,7 @@ use std::sync::Arc;
 use self::apps::ring::KeyRing;
 pub use self::call::{Call, Caller, Identity};
 pub use self::error::{Error, Subject};
-use self::tokens::Standings;
+use self::tokens::{Renewals, Standings};
 use self::users::Signs;
 use self::vault::Vault;
 use crate::engine::Engine;
@@ -35,6 +35,7 @@ pub struct Domain {
     vault: Arc<Vault>,
     keys: Arc<KeyRing>,
     standings: Arc<Standings>,
+    renewals: Arc<Renewals>,
     signs: Arc<Signs>,
 }
 
@@ -48,6 +49,7 @@ impl Domain {
             vault,
             keys: Arc::default(),
             standings: Arc::default(),
+            renewals: Arc::default(),
             signs: Arc::default(),
         }
     }

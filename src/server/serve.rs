@@ -113,6 +113,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
 
     background.running.spawn(domain.clone().follow_presence(background.stop.clone()));
+    background.running.spawn(domain.clone().follow_renewals(background.stop.clone()));
 
     let gate = Gate {
         domain: domain.clone(),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
 use crate::domain::recent::Recent;
+use crate::domain::tokens::renewal::Due;
 use crate::domain::vault::stored;
 use crate::domain::{Domain, Error};
 use crate::model::clock::Deadline;
@@ -59,38 +60,58 @@ impl Domain {
         kid: &str,
         deadline: Deadline,
     ) -> Result<Option<Arc<Key>>, Error> {
-        if let Some(key) = self.keys.by_kid.get(kid) {
+        let ask = || self.renewals.ask(Due::Key(kid.to_owned()));
+        if let Some(key) = self.keys.by_kid.get(kid, ask) {
             return Ok(Some(key));
         }
         let began = Instant::now();
         let db = self.read(deadline).await?;
-        let Some(row) = apps::find_key(&db, kid).await? else {
-            self.keys.by_kid.forget(kid);
-            return Ok(None);
-        };
-        let key = self.open_key(&db, row).await?;
-        // Only names that exist are kept, so callers cannot push out what is.
-        self.keys.by_kid.insert(kid.to_owned(), Arc::clone(&key), began);
-        Ok(Some(key))
+        Ok(self.read_key(&db, kid, began).await?)
     }
 
     /// The keys of `app` that verify, the one that signs first.
     pub(in crate::domain) async fn keys_of(&self, app: AppId, deadline: Deadline) -> Result<Keys, Error> {
-        if let Some(keys) = self.keys.by_app.get(&app) {
+        if let Some(keys) = self.keys.by_app.get(&app, || self.renewals.ask(Due::Keys(app))) {
             return Ok(keys);
         }
         let began = Instant::now();
         let db = self.read(deadline).await?;
+        Ok(self.read_keys(&db, app, began).await?)
+    }
+
+    /// Reads a key, and remembers it. Only names that exist are kept, so callers cannot push out what is.
+    pub(in crate::domain) async fn read_key(
+        &self,
+        db: &Db,
+        kid: &str,
+        began: Instant,
+    ) -> Result<Option<Arc<Key>>, StoreError> {
+        let Some(row) = apps::find_key(db, kid).await? else {
+            self.keys.by_kid.forget(kid);
+            return Ok(None);
+        };
+        let key = self.open_key(db, row).await?;
+        self.keys.by_kid.insert(kid.to_owned(), Arc::clone(&key), began);
+        Ok(Some(key))
+    }
+
+    /// Reads the keys of an app, and remembers them.
+    pub(in crate::domain) async fn read_keys(
+        &self,
+        db: &Db,
+        app: AppId,
+        began: Instant,
+    ) -> Result<Keys, StoreError> {
         let mut keys = Vec::new();
-        for row in apps::list_verifying_keys(&db, app).await? {
-            keys.push(self.open_key(&db, row).await?);
+        for row in apps::list_verifying_keys(db, app).await? {
+            keys.push(self.open_key(db, row).await?);
         }
         let keys: Keys = keys.into();
         self.keys.by_app.insert(app, Arc::clone(&keys), began);
         Ok(keys)
     }
 
-    async fn open_key(&self, db: &Db, row: app_key::Model) -> Result<Arc<Key>, Error> {
+    async fn open_key(&self, db: &Db, row: app_key::Model) -> Result<Arc<Key>, StoreError> {
         let mut secret = stored::open_secret(&self.vault, &row);
         if secret.is_none() && stored::renew(db, &self.vault).await? {
             secret = stored::open_secret(&self.vault, &row);

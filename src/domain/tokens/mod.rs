@@ -4,9 +4,11 @@ pub mod authenticate;
 mod claims;
 pub(super) mod connecting;
 pub mod mint;
+pub(super) mod renewal;
 pub mod revoke;
 mod standing;
 mod unique_map;
 pub mod verify;
 
+pub use self::renewal::Renewals;
 pub use self::standing::Standings;

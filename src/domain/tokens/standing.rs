@@ -10,6 +10,7 @@ use std::time::Instant;
 use quick_cache::Equivalent;
 
 use super::claims::{Bearer, Claims};
+use super::renewal::Due;
 use crate::domain::recent::Recent;
 use crate::domain::{Domain, Error};
 use crate::model::clock::{Deadline, Timestamp};
@@ -17,6 +18,7 @@ use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
 use crate::model::revocation::{Mint, RevocationMarks};
 use crate::storage::tokens::{self, AppStanding};
+use crate::storage::{Db, StoreError};
 
 /// Users and apps remembered at most; a user takes about 300 bytes.
 const USERS: usize = 100_000;
@@ -52,7 +54,7 @@ pub(super) struct Passed {
 }
 
 /// How a user stands.
-struct UserStanding {
+pub(super) struct UserStanding {
     role: Arc<str>,
     /// Why its tokens are refused, if so.
     barred: Option<Reason>,
@@ -75,24 +77,6 @@ impl Standings {
     pub(in crate::domain) fn forget_app(&self, app: AppId) {
         self.apps.forget(&app);
     }
-
-    /// Whether what is remembered lets the token pass.
-    fn passes(&self, app: AppId, claims: &Claims, now: Timestamp) -> Option<Passed> {
-        let standing = self.apps.get(&app)?;
-        let user = match &claims.bearer {
-            Bearer::Server => None,
-            Bearer::User(id) => Some(self.users.get(&Who(app, id))?),
-        };
-        // A token from a newer epoch than the one known was minted after a revocation not heard of yet.
-        let newer =
-            |mint: Mint, marks: &RevocationMarks| mint.epoch().is_some_and(|epoch| epoch > marks.epoch);
-        if newer(claims.app_mint(), &standing.marks)
-            || user.as_ref().is_some_and(|user| newer(claims.user_mint(), &user.marks))
-        {
-            return None;
-        }
-        judge(claims, &standing, user.as_deref(), now).ok()
-    }
 }
 
 impl Domain {
@@ -107,7 +91,7 @@ impl Domain {
         if let Err(reason) = claims.judge(now) {
             return Ok(Err(reason));
         }
-        if let Some(passed) = self.standings.passes(app, claims, now) {
+        if let Some(passed) = self.remembered(app, claims, now) {
             return Ok(Ok(passed));
         }
         self.standing_anew(app, claims, deadline).await
@@ -126,19 +110,67 @@ impl Domain {
         }
         let began = Instant::now();
         let db = self.read(deadline).await?;
-        let standing = Arc::new(tokens::get_app_standing(&db, app).await?);
-        self.standings.apps.insert(app, Arc::clone(&standing), began);
-        let Bearer::User(id) = &claims.bearer else { return Ok(judge(claims, &standing, None, now)) };
-
-        let Some(bearer) = tokens::find_bearer(&db, app, id).await? else {
-            self.standings.users.forget(&Who(app, id));
-            let judged = claims.judge_by(&standing.settings, now);
-            return Ok(Err(judged.err().unwrap_or(Reason::UserNotFound)));
+        let id = match &claims.bearer {
+            Bearer::Server => None,
+            Bearer::User(id) => Some(id),
         };
-        let user =
-            Arc::new(UserStanding { barred: bearer.barred, role: bearer.role.into(), marks: bearer.marks });
-        self.standings.users.insert((app, id.clone()), Arc::clone(&user), began);
-        Ok(judge(claims, &standing, Some(&user), now))
+        let (standing, mut users) = self.read_standings(&db, app, id.as_slice(), began).await?;
+        match (id, users.pop()) {
+            (None, _) => Ok(judge(claims, &standing, None, now)),
+            (_, Some(user)) => Ok(judge(claims, &standing, Some(&user), now)),
+            (Some(_), None) => {
+                let judged = claims.judge_by(&standing.settings, now);
+                Ok(Err(judged.err().unwrap_or(Reason::UserNotFound)))
+            }
+        }
+    }
+
+    /// Whether what is remembered lets the token pass.
+    fn remembered(&self, app: AppId, claims: &Claims, now: Timestamp) -> Option<Passed> {
+        let standing = self.standings.apps.get(&app, || self.renewals.ask(Due::App(app)))?;
+        let user = match &claims.bearer {
+            Bearer::Server => None,
+            Bearer::User(id) => {
+                let ask = || self.renewals.ask(Due::User(app, id.clone()));
+                Some(self.standings.users.get(&Who(app, id), ask)?)
+            }
+        };
+        // A token from a newer epoch than the one known was minted after a revocation not heard of yet.
+        let newer =
+            |mint: Mint, marks: &RevocationMarks| mint.epoch().is_some_and(|epoch| epoch > marks.epoch);
+        if newer(claims.app_mint(), &standing.marks)
+            || user.as_ref().is_some_and(|user| newer(claims.user_mint(), &user.marks))
+        {
+            return None;
+        }
+        judge(claims, &standing, user.as_deref(), now).ok()
+    }
+
+    /// Reads how an app and those of `users` that exist stand, and remembers it.
+    pub(super) async fn read_standings(
+        &self,
+        db: &Db,
+        app: AppId,
+        users: &[&UserId],
+        began: Instant,
+    ) -> Result<(Arc<AppStanding>, Vec<Arc<UserStanding>>), StoreError> {
+        let standing = Arc::new(tokens::get_app_standing(db, app).await?);
+        self.standings.apps.insert(app, Arc::clone(&standing), began);
+        let mut found = Vec::with_capacity(users.len());
+        if users.is_empty() {
+            return Ok((standing, found));
+        }
+        let mut bearers = tokens::list_bearers(db, app, users.iter().map(|user| user.as_str())).await?;
+        for user in users {
+            let Some(tokens::Bearer { role, barred, marks }) = bearers.remove(user.as_str()) else {
+                self.standings.users.forget(&Who(app, user));
+                continue;
+            };
+            let read = Arc::new(UserStanding { role: role.into(), barred, marks });
+            self.standings.users.insert((app, (*user).clone()), Arc::clone(&read), began);
+            found.push(read);
+        }
+        Ok((standing, found))
     }
 }
 
