@@ -1,8 +1,10 @@
 //! Which tokens a revocation hits.
 //!
 //! A token minted here carries the auth epochs of its user and its app; revoking raises them. So no clock
-//! decides, and a token minted right after a revocation is told from one minted right before it. Tokens
-//! minted elsewhere have only `iat`, in whole seconds by another clock: in doubt they are hit.
+//! decides, and a token minted right after a revocation is told from one minted right before it. Whoever holds
+//! an app's secret can write epochs too: one to come is refused, and none can be guessed, since they rise by
+//! steps of chance. Tokens minted elsewhere have only `iat`, in whole seconds by another clock: in doubt they
+//! are hit.
 
 use std::time::Duration;
 
@@ -60,26 +62,20 @@ pub enum Mint {
     Elsewhere(Option<i64>),
 }
 
-impl Mint {
-    /// The epoch it was minted under, if it was minted here.
-    pub const fn epoch(self) -> Option<i64> {
-        match self {
-            Self::Here { epoch, .. } => Some(epoch),
-            Self::Elsewhere(_) => None,
-        }
-    }
-}
+/// By how much a revocation raises an epoch at most, from 1. Two million of them stay within what JSON carries.
+pub const MAX_STEP: i64 = 1 << 32;
 
 /// How far the clock of whoever mints elsewhere may be ahead, where the app does not say.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 impl RevocationMarks {
-    /// What stands revoked after `revocation`, made at `now`; never less than before, unless it clears.
+    /// What stands revoked after `revocation`, made at `now`; never less than before, unless it clears. Where
+    /// the epoch rises, it does by `step`.
     #[must_use]
-    pub fn after(self, revocation: Revocation, now: Timestamp) -> Self {
+    pub fn after(self, revocation: Revocation, step: i64, now: Timestamp) -> Self {
         match revocation {
             Revocation::Now => {
-                let epoch = self.epoch + 1;
+                let epoch = self.epoch + step;
                 Self { epoch, revoked_epoch: epoch, revoked_before: Some(now), ..self }
             }
             Revocation::IssuedBefore(time) => Self {
@@ -95,7 +91,8 @@ impl RevocationMarks {
     pub fn hit(&self, mint: Mint, leeway: Duration) -> bool {
         match mint {
             Mint::Here { epoch, at } => {
-                epoch < self.revoked_epoch || self.minted_before.is_some_and(|before| at < before)
+                !(self.revoked_epoch..=self.epoch).contains(&epoch)
+                    || self.minted_before.is_some_and(|before| at < before)
             }
             Mint::Elsewhere(issued_at) => self.revoked_before.is_some_and(|before| {
                 issued_at.is_none_or(|issued_at| issued_at <= before.plus(leeway).seconds())
@@ -122,6 +119,10 @@ mod tests {
         };
         assert!(marks.hit(Mint::Here { epoch: 3, at: at(5_000) }, LEEWAY));
         assert!(!marks.hit(Mint::Here { epoch: 4, at: at(1) }, LEEWAY));
+        assert!(
+            marks.hit(Mint::Here { epoch: 5, at: at(1) }, LEEWAY),
+            "nothing is minted under an epoch to come"
+        );
     }
 
     #[test]

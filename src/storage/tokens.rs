@@ -98,12 +98,14 @@ pub async fn get_app_standing(db: &Db, app: AppId) -> Result<AppStanding, StoreE
     Ok(AppStanding { marks, settings: settings_of(&app)? })
 }
 
-/// Revokes tokens of users that the transaction has locked, and raises their versions.
+/// Revokes tokens of users that the transaction has locked, and raises their versions. Where epochs rise, they
+/// do by `step`.
 pub async fn revoke_users(
     tx: &Tx,
     app: AppId,
     ids: &[UserId],
     revocation: Revocation,
+    step: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     use user::Column;
@@ -115,18 +117,18 @@ pub async fn revoke_users(
         .and_where(Column::AppId.eq(app.0))
         .and_where(Column::Id.is_in(ids.iter().map(UserId::as_str)));
     let columns = [Column::AuthEpoch, Column::RevokedEpoch, Column::RevokedBefore, Column::MintedBefore];
-    revoke(tx, &mut update, columns, revocation);
+    revoke(tx, &mut update, columns, revocation, step);
     tx.execute(&update).await?;
     Ok(())
 }
 
-/// Revokes tokens of everybody in `app`.
-pub async fn revoke_app(tx: &Tx, app: AppId, revocation: Revocation) -> Result<(), StoreError> {
+/// Revokes tokens of everybody in `app`. Where its epoch rises, it does by `step`.
+pub async fn revoke_app(tx: &Tx, app: AppId, revocation: Revocation, step: i64) -> Result<(), StoreError> {
     use app::Column;
     let mut update = Query::update();
     update.table(app::Entity).and_where(Column::Id.eq(app.0));
     let columns = [Column::AuthEpoch, Column::RevokedEpoch, Column::RevokedBefore, Column::MintedBefore];
-    revoke(tx, &mut update, columns, revocation);
+    revoke(tx, &mut update, columns, revocation, step);
     tx.execute(&update).await?;
     Ok(())
 }
@@ -136,12 +138,13 @@ fn revoke<C: Iden + Copy + 'static>(
     update: &mut UpdateStatement,
     [epoch, revoked_epoch, revoked_before, minted_before]: [C; 4],
     revocation: Revocation,
+    step: i64,
 ) {
     match revocation {
         Revocation::Now => {
             update
-                .value(epoch, Expr::col(epoch).add(1))
-                .value(revoked_epoch, Expr::col(epoch).add(1))
+                .value(epoch, Expr::col(epoch).add(step))
+                .value(revoked_epoch, Expr::col(epoch).add(step))
                 // The database's clock, so that it is one clock for all replicas.
                 .value(revoked_before, db.backend().now());
         }

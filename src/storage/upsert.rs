@@ -26,15 +26,15 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Revokes its tokens, or clears what was revoked.
-    pub fn revoke(&mut self, revocation: Revocation, now: Timestamp) {
+    /// Revokes its tokens, or clears what was revoked. Where its epoch rises, it does by `step`.
+    pub fn revoke(&mut self, revocation: Revocation, step: i64, now: Timestamp) {
         let marks = RevocationMarks {
             epoch: self.marks.auth_epoch,
             revoked_epoch: self.marks.revoked_epoch,
             revoked_before: self.user.tokens_revoked_before,
             minted_before: self.marks.minted_before.map(Timestamp::from_micros),
         }
-        .after(revocation, now);
+        .after(revocation, step, now);
         self.marks.auth_epoch = marks.epoch;
         self.marks.revoked_epoch = marks.revoked_epoch;
         self.marks.minted_before = marks.minted_before.map(Timestamp::micros);

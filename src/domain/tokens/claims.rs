@@ -172,12 +172,6 @@ impl Claims {
             Some(Value::Bool(true)) => true,
             Some(_) => return None,
         };
-        // A token is of one kind: none passes as another.
-        let bearer = match (server, claims.get("user_id")) {
-            (true, None) => Bearer::Server,
-            (false, Some(Value::String(id))) => Bearer::User(UserId::parse(id.as_str()).ok()?),
-            _ => return None,
-        };
         let call_cids: Vec<String> = match claims.get("call_cids") {
             None => Vec::new(),
             Some(Value::Array(cids)) => {
@@ -186,20 +180,27 @@ impl Claims {
             }
             Some(_) => return None,
         };
+        // A token is of one kind: none passes as another.
+        let bearer = match (server, claims.get("user_id")) {
+            (true, None) => Bearer::Server,
+            (false, Some(Value::String(id))) => Bearer::User(UserId::parse(id.as_str()).ok()?),
+            _ => return None,
+        };
         let call_role = match claims.get("role") {
             // Of other tokens the role is nobody's business: it is stored with the user.
             Some(Value::String(role)) if !call_cids.is_empty() => Some(parse_word(role.clone()).ok()?),
             Some(_) if !call_cids.is_empty() => return None,
             _ => None,
         };
+        let issued_at = date(&claims, "iat")?;
         let parsed = Self {
             bearer,
-            issued_at: date(&claims, "iat")?,
+            issued_at,
             expires_at: date(&claims, "exp")?,
             not_before: date(&claims, "nbf")?,
             issuer: claims.get("iss").and_then(Value::as_str).map(str::to_owned),
             audience: audience(&claims),
-            here: here(&claims)?,
+            here: here(&claims, issued_at)?,
             call_role,
             call_cids,
             others: Map::new(),
@@ -253,15 +254,17 @@ fn audience(claims: &Map<String, Value>) -> Vec<String> {
     }
 }
 
-/// `Some(None)` where the token was minted elsewhere, `None` where it says so by half.
+/// `Some(None)` where the token was minted elsewhere, `None` where it says by half that it was minted here, or
+/// of another time than `iat`, which is the one that is judged.
 #[expect(clippy::option_option, reason = "absent and malformed are two things")]
-fn here(claims: &Map<String, Value>) -> Option<Option<Here>> {
+fn here(claims: &Map<String, Value>, issued_at: Option<i64>) -> Option<Option<Here>> {
     let names = [USER_EPOCH, APP_EPOCH, MINTED_AT];
     if names.iter().all(|name| !claims.contains_key(*name)) {
         return Some(None);
     }
     let [user_epoch, app_epoch, at] = names.map(|name| integer(claims, name).flatten());
-    Some(Some(Here { user_epoch: user_epoch?, app_epoch: app_epoch?, at: Timestamp::from_micros(at?) }))
+    let here = Here { user_epoch: user_epoch?, app_epoch: app_epoch?, at: Timestamp::from_micros(at?) };
+    (issued_at == Some(here.at.seconds())).then_some(Some(here))
 }
 
 /// Claims as an answer can hold them: what is nested too deep for clients is left out, and integers that

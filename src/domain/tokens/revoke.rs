@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
+use rand::RngExt as _;
+
 use crate::domain::{Call, Domain, Error, Subject};
 use crate::model::id::UserId;
 use crate::model::reason::Reason;
-use crate::model::revocation::Revocation;
+use crate::model::revocation::{MAX_STEP, Revocation};
 use crate::storage::{tokens, upsert};
+
+/// By how much epochs rise: by chance, so that nobody knows one to come.
+pub(in crate::domain) fn step() -> i64 {
+    rand::rng().random_range(1..=MAX_STEP)
+}
 
 impl Domain {
     /// Revokes tokens of users, or clears what was revoked: of all of them, or of none.
@@ -18,7 +25,7 @@ impl Domain {
         users: Vec<UserId>,
         revocation: Revocation,
     ) -> Result<(), Error> {
-        let (app, now, users) = (call.app(), self.now(), Arc::new(users));
+        let (app, now, users, step) = (call.app(), self.now(), Arc::new(users), step());
         let shared = Arc::clone(&users);
         self.write(call.deadline, move |tx| {
             let users = Arc::clone(&shared);
@@ -33,7 +40,7 @@ impl Domain {
                 if !missing.is_empty() {
                     return Err(Error::State(missing));
                 }
-                Ok(tokens::revoke_users(&tx, app, &users, revocation, now).await?)
+                Ok(tokens::revoke_users(&tx, app, &users, revocation, step, now).await?)
             }
         })
         .await?;
@@ -43,11 +50,10 @@ impl Domain {
 
     /// Revokes tokens of everybody in the app, server tokens too, or clears what was revoked.
     pub async fn revoke_app_tokens(&self, call: &Call, revocation: Revocation) -> Result<(), Error> {
-        let app = call.app();
-        self.write(
-            call.deadline,
-            move |tx| async move { Ok(tokens::revoke_app(&tx, app, revocation).await?) },
-        )
+        let (app, step) = (call.app(), step());
+        self.write(call.deadline, move |tx| async move {
+            Ok(tokens::revoke_app(&tx, app, revocation, step).await?)
+        })
         .await?;
         self.standings.forget_app(app);
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::upsert::replaced;
 use super::{UserView, names};
+use crate::domain::tokens::revoke;
 use crate::domain::{Call, Domain, Error, Identity, Subject};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -148,7 +149,7 @@ fn changed(patch: &Patch, profile: Profile, current: &Stored, now: Timestamp) ->
         changed.user.avg_response_time = average;
     }
     if let Some(revocation) = patch.revocation {
-        changed.revoke(revocation, now);
+        changed.revoke(revocation, revoke::step(), now);
     }
     changed
 }

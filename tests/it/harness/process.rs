@@ -66,15 +66,32 @@ impl Backend {
 impl Backend {
     /// Makes another app with the program, beside whatever server runs.
     pub(crate) async fn create_app(&self, name: &str, place: &Place) -> Credentials {
-        let mut command = program(place);
-        command.args(["app", "create", name, "--json", "--data-dir"]).arg(&place.data_dir);
-        let output = command.output().await.unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-        let app: serde_json::Value = serde_json::from_str(&told).unwrap();
-        let text = |name: &str| app[name].as_str().unwrap().to_owned();
-        Credentials { kid: text("key"), secret: text("secret") }
+        create_app(place, name, &[]).await.unwrap()
     }
+
+    /// The same with a secret of one's own, as it stands in a file; what the program says where it refuses.
+    pub(crate) async fn try_create_app(
+        &self,
+        name: &str,
+        place: &Place,
+        secret: &str,
+    ) -> Result<Credentials, String> {
+        let file = self.dir().join(format!("{name}.secret"));
+        std::fs::write(&file, secret).unwrap();
+        create_app(place, name, &["--secret-file", file.to_str().unwrap()]).await
+    }
+}
+
+async fn create_app(place: &Place, name: &str, flags: &[&str]) -> Result<Credentials, String> {
+    let mut command = program(place);
+    command.args(["app", "create", name, "--json", "--data-dir"]).arg(&place.data_dir).args(flags);
+    let output = command.output().await.unwrap();
+    if !output.status.success() {
+        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    let app: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |name: &str| app[name].as_str().unwrap().to_owned();
+    Ok(Credentials { kid: text("key"), secret: text("secret") })
 }
 
 impl Backend {

@@ -1,5 +1,6 @@
 //! `TokenService`, one file per capability.
 
+mod attacks;
 mod mint;
 mod revoke;
 mod settings;
