@@ -88,16 +88,16 @@ pub(super) fn permissions(role: &str) -> Vec<String> {
 /// What a caller sent to show who it is: `authorization` with or without `Bearer`, `x-api-key`, and
 /// `auth-type: anonymous`.
 ///
-/// A header sent twice is no header: which of both is meant cannot be known.
+/// A header sent twice is not guessed at: which of both is meant cannot be known. As `authorization` it is a
+/// bad token, not none, and so is what cannot be read: it makes nobody anonymous.
 pub fn credentials(headers: &HeaderMap) -> Credentials {
-    let only = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) => value.to_str().ok().map(str::trim).filter(|value| !value.is_empty()),
-            _ => None,
-        }
+    let values = |name: &str| headers.get_all(name).iter().filter(|value| !value.is_empty());
+    let only = |name: &str| match (values(name).next(), values(name).nth(1)) {
+        (Some(value), None) => value.to_str().ok().map(str::trim).filter(|value| !value.is_empty()),
+        _ => None,
     };
-    let token = only("authorization").map(|value| match value.split_once(' ') {
+    let bad = values("authorization").next().map(|_| "");
+    let token = only("authorization").or(bad).map(|value| match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start().to_owned(),
         _ => value.to_owned(),
     });
@@ -110,6 +110,21 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
+
+    #[test]
+    fn a_token_that_stands_twice_or_cannot_be_read_is_a_bad_one() {
+        let sent = |values: &[&[u8]]| {
+            let value = |bytes: &&[u8]| http::HeaderValue::from_bytes(bytes).unwrap();
+            let name = http::header::AUTHORIZATION;
+            credentials(&values.iter().map(|bytes| (name.clone(), value(bytes))).collect()).token
+        };
+        assert_eq!(sent(&[b"bearer a.b.c"]).as_deref(), Some("a.b.c"));
+        for bad in [&[b"a.b.c".as_slice(), b"a.b.c"][..], &[b"a.b.c", b"x"], &[b"\xff"], &[b"a.b.\xfcc"]] {
+            assert_eq!(sent(bad).as_deref(), Some(""), "{bad:?}");
+        }
+        assert_eq!(sent(&[]), None);
+        assert_eq!(sent(&[b""]), None);
+    }
 
     #[test]
     fn every_rpc_has_a_line_and_every_line_an_rpc() {

@@ -4,6 +4,7 @@
 //! and not for its signature. Beside each stands its twin, which lacks the flaw and must be accepted. Both
 //! go through every door: `VerifyToken`, the caller's own credential, and `ConnectUser`.
 
+mod credentials;
 mod epochs;
 mod keys;
 
