@@ -182,7 +182,7 @@ impl Claims {
         };
         // A token is of one kind: none passes as another.
         let bearer = match (server, claims.get("user_id")) {
-            (true, None) => Bearer::Server,
+            (true, None) if call_cids.is_empty() => Bearer::Server,
             (false, Some(Value::String(id))) => Bearer::User(UserId::parse(id.as_str()).ok()?),
             _ => return None,
         };

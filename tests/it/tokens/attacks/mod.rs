@@ -7,6 +7,7 @@
 mod credentials;
 mod epochs;
 mod keys;
+mod kinds;
 
 use std::collections::HashSet;
 
