@@ -4,10 +4,16 @@
 //! and not for its signature. Beside each stands its twin, which lacks the flaw and must be accepted. Both
 //! go through every door: `VerifyToken`, the caller's own credential, and `ConnectUser`.
 
+mod claims;
 mod credentials;
+mod dates;
+mod encoding;
 mod epochs;
+mod form;
+mod header;
 mod keys;
 mod kinds;
+mod signature;
 
 use std::collections::HashSet;
 
