@@ -1,12 +1,11 @@
-//! `VerifyToken`: a bad token is an answer, and only a good signature makes it tell more.
+//! `VerifyToken`: a bad token is an answer, and only a good signature makes it tell more. What is no token at
+//! all is in [`attacks`](super::attacks).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Header};
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic::Code;
 
-use crate::harness::{Answer, Caller, Credentials, TestServer, each_backend, now, pb, struct_of, user};
+use crate::harness::{Answer, Caller, TestServer, each_backend, now, pb, struct_of, user};
 
 async fn verify(caller: &Caller, token: &str) -> pb::VerifyTokenResponse {
     let request = pb::VerifyTokenRequest { token: token.to_owned() };
@@ -29,20 +28,6 @@ async fn judged(caller: &Caller, what: &str, token: &str, reason: &str) {
 
 fn hs256() -> Header {
     Header::new(Algorithm::HS256)
-}
-
-/// A token with any header, signed as HS256 whatever the header says.
-fn forged(header: &Value, claims: &Value, key: &Credentials) -> String {
-    let real = key.sign(&json!({}));
-    assert_eq!(real.split('.').count(), 3);
-    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-    let message = format!("{}.{}", encode(header), encode(claims));
-    let signature = jsonwebtoken::crypto::sign(
-        message.as_bytes(),
-        &jsonwebtoken::EncodingKey::from_secret(key.secret.as_bytes()),
-        Algorithm::HS256,
-    );
-    format!("{message}.{}", signature.unwrap())
 }
 
 each_backend! {
@@ -98,185 +83,13 @@ each_backend! {
         assert_eq!(call.call_cids, ["livestream:final"]);
     }
 
-    async fn text_that_is_no_token_is_invalid(server: TestServer) {
-        let good = server.credentials().server_token();
-        let [header, claims, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
-        let cases = [
-            ("nothing", String::new()),
-            ("a word", "token".to_owned()),
-            ("dots", "..".to_owned()),
-            ("two parts", format!("{header}.{claims}")),
-            ("four parts", format!("{good}.{signature}")),
-            ("no signature", format!("{header}.{claims}.")),
-            ("a space before", format!(" {good}")),
-            ("a line end behind", format!("{good}\n")),
-            ("its scheme before", format!("Bearer {good}")),
-            ("padding", format!("{good}=")),
-            ("a NUL", format!("{good}\0")),
-            ("no text of ours", "é".repeat(100)),
-            (
-                "longer than 8 KiB",
-                server.credentials().sign(&json!({"server": true, "x": "y".repeat(9_000)})),
-            ),
-        ];
-        for (what, token) in cases {
-            judged(&server, what, &token, "TOKEN_INVALID").await;
-        }
-    }
-
-    async fn a_token_changed_anywhere_is_invalid(server: TestServer) {
-        let good = server.credentials().server_token();
-        for at in (0..good.len()).step_by(7).chain([good.len() - 1]) {
-            let mut bytes = good.clone().into_bytes();
-            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(bytes).unwrap();
-            judged(&server, &format!("changed at {at}"), &changed, "TOKEN_INVALID").await;
-        }
-    }
-
-    async fn base64_is_read_strictly(server: TestServer) {
-        let good = server.credentials().server_token();
-        let [header, claims, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
-        let bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        judged(&server, "padded", &format!("{header}.{claims}.{}", URL_SAFE.encode(&bytes)), "TOKEN_INVALID")
-            .await;
-        let claims_json = URL_SAFE_NO_PAD.decode(claims).unwrap();
-        judged(
-            &server,
-            "padded claims",
-            &format!("{header}.{}.{signature}", STANDARD.encode(claims_json)),
-            "TOKEN_INVALID",
-        )
-        .await;
-        // 32 bytes leave two unused bits in the last character; setting one must not pass.
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let last = alphabet.iter().position(|byte| *byte == signature.as_bytes()[42]).unwrap();
-        let stray = char::from(alphabet[last | 1]);
-        judged(
-            &server,
-            "stray bits",
-            &format!("{header}.{claims}.{}{stray}", &signature[..42]),
-            "TOKEN_INVALID",
-        )
-        .await;
-    }
-
-    async fn the_header_chooses_neither_algorithm_nor_key(server: TestServer) {
-        let key = server.credentials();
-        let claims = json!({"server": true, "iat": now()});
-        let kid = key.kid.as_str();
-        let cases = [
-            json!({"alg": "none", "typ": "JWT", "kid": kid}),
-            json!({"alg": "None", "kid": kid}),
-            json!({"alg": "HS384", "kid": kid}),
-            json!({"alg": "HS512", "kid": kid}),
-            json!({"alg": "RS256", "kid": kid}),
-            json!({"alg": "ES256", "kid": kid}),
-            json!({"alg": "hs256", "kid": kid}),
-            json!({"alg": "", "kid": kid}),
-            json!({"alg": null, "kid": kid}),
-            json!({"alg": 1, "kid": kid}),
-            json!({"kid": kid}),
-            json!({"alg": "HS256", "kid": kid, "jku": "http://127.0.0.1:1/keys"}),
-            json!({"alg": "HS256", "kid": kid, "x5u": "http://127.0.0.1:1/"}),
-            json!({"alg": "HS256", "kid": kid, "jwk": {"kty": "oct", "k": "AA"}}),
-            json!({"alg": "HS256", "kid": kid, "crit": ["exp"]}),
-            json!({"alg": "HS256", "kid": kid, "b64": false}),
-            json!({"alg": "HS256", "kid": kid, "zip": "DEF"}),
-            json!({"alg": "HS256", "kid": kid, "cty": "JWT"}),
-            json!({"alg": "HS256", "kid": kid, "typ": "at+jwt"}),
-            json!({"alg": "HS256", "kid": kid, "typ": 5}),
-            json!({"alg": "HS256", "kid": "another"}),
-            json!({"alg": "HS256", "kid": ""}),
-            json!({"alg": "HS256", "kid": null}),
-            json!({"alg": "HS256", "kid": 5}),
-            json!({"alg": "HS256", "kid": "../../etc/passwd"}),
-            json!({"alg": "HS256", "kid": "a\u{0}"}),
-            json!([]),
-            json!("HS256"),
-        ];
-        for header in cases {
-            judged(&server, &header.to_string(), &forged(&header, &claims, key), "TOKEN_INVALID").await;
-        }
-        let unsigned = URL_SAFE_NO_PAD.encode(json!({"alg": "none", "kid": kid}).to_string());
-        let body = URL_SAFE_NO_PAD.encode(claims.to_string());
-        judged(&server, "unsigned", &format!("{unsigned}.{body}."), "TOKEN_INVALID").await;
-        assert!(
-            verify(&server, &forged(&json!({"alg": "HS256", "kid": kid}), &claims, key)).await.valid,
-            "the forger can do it"
-        );
-        assert!(
-            verify(&server, &forged(&json!({"alg": "HS256", "kid": kid, "typ": "jwt"}), &claims, key))
-                .await
-                .valid
-        );
-    }
-
-    async fn another_secret_signs_nothing(server: TestServer) {
-        let key = server.credentials();
-        let secrets =
-            ["", "secret", &key.secret[1..], &format!("{}\n", key.secret), &key.kid, &"0".repeat(64)];
-        for secret in secrets {
-            let foreign = Credentials { kid: key.kid.clone(), secret: secret.to_owned() };
-            judged(&server, secret, &foreign.server_token(), "TOKEN_INVALID").await;
-        }
-    }
-
-    async fn claims_of_the_wrong_shape_are_invalid(server: TestServer) {
+    async fn of_an_expired_token_it_is_told_whose_it_was(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
-        let cases = [
-            json!({}),
-            json!({"server": "true"}),
-            json!({"server": 1}),
-            json!({"server": false}),
-            json!({"server": null}),
-            json!({"server": true, "user_id": "ada"}),
-            json!({"user_id": 5}),
-            json!({"user_id": ""}),
-            json!({"user_id": "a b"}),
-            json!({"user_id": "ada\0"}),
-            json!({"user_id": ["ada"]}),
-            json!({"user_id": null}),
-            json!({"sub": "ada"}),
-            json!({"user_id": "ada", "exp": "soon"}),
-            json!({"user_id": "ada", "exp": 1e19}),
-            json!({"user_id": "ada", "exp": 4_102_444_800.5}),
-            json!({"user_id": "ada", "exp": -1}),
-            json!({"user_id": "ada", "exp": null}),
-            json!({"user_id": "ada", "nbf": "now"}),
-            json!({"user_id": "ada", "iat": true}),
-            json!({"user_id": "ada", "iat": u64::MAX}),
-            json!({"user_id": "ada", "call_cids": "a:b"}),
-            json!({"user_id": "ada", "call_cids": [5]}),
-            json!({"user_id": "ada", "usher_user_epoch": "1"}),
-        ];
-        for claims in cases {
-            judged(&server, &claims.to_string(), &server.credentials().sign(&claims), "TOKEN_INVALID").await;
-        }
-    }
-
-    async fn dates_are_kept_to(server: TestServer) {
-        server.upsert(vec![user("ada")]).await;
-        let at = |name: &str, seconds: i64| {
-            server
-                .credentials()
-                .sign(&json!({"user_id": "ada", name: i64::try_from(now()).unwrap() + seconds}))
-        };
-        judged(&server, "long expired", &at("exp", -1_000_000), "TOKEN_EXPIRED").await;
-        judged(&server, "expired a second ago", &at("exp", -1), "TOKEN_EXPIRED").await;
-        judged(&server, "expires now", &at("exp", 0), "TOKEN_EXPIRED").await;
-        judged(&server, "not yet", &at("nbf", 30), "TOKEN_NOT_YET_VALID").await;
-        judged(&server, "issued in the future", &at("iat", 30), "TOKEN_NOT_YET_VALID").await;
-        for (name, seconds) in
-            [("exp", 30), ("nbf", 0), ("nbf", -30), ("iat", 0), ("iat", 4), ("iat", -1_000_000)]
-        {
-            assert!(verify(&server, &at(name, seconds)).await.valid, "{name} {seconds}");
-        }
-        let told = verify(&server, &at("exp", -1)).await;
+        let expired = server.credentials().sign(&json!({"user_id": "ada", "exp": now() - 1}));
+        judged(&server, "expired a second ago", &expired, "TOKEN_EXPIRED").await;
+        let told = verify(&server, &expired).await;
         assert_eq!(told.user_id, "ada", "with a good signature it is told whose it was");
         assert!(told.expires_at.is_some());
-        let expired_server = server.credentials().sign(&json!({"server": true, "exp": 1}));
-        judged(&server, "a server token expires too", &expired_server, "TOKEN_EXPIRED").await;
     }
 
     async fn the_state_of_the_user_counts(server: TestServer) {
@@ -308,17 +121,6 @@ each_backend! {
         let ada = server.with_token(&server.user_token("ada").await);
         let request = pb::VerifyTokenRequest { token: server.credentials().server_token() };
         ada.tokens().verify_token(request).await.refused(Code::PermissionDenied, "PERMISSION_MISSING");
-    }
-
-    async fn a_kid_that_no_key_can_have_is_invalid_on_every_database(server: TestServer) {
-        for kid in ["a\0b", "", " ", "é", &"k".repeat(65)] {
-            let header = json!({"alg": "HS256", "typ": "JWT", "kid": kid});
-            let token = forged(&header, &json!({"server": true}), server.credentials());
-            judged(&server, kid, &token, "TOKEN_INVALID").await;
-            let refused =
-                server.with_token(&token).tokens().verify_token(pb::VerifyTokenRequest::default()).await;
-            refused.refused(Code::Unauthenticated, "TOKEN_INVALID");
-        }
     }
 
     async fn claims_come_back_in_a_form_that_clients_can_read(server: TestServer) {
