@@ -40,6 +40,9 @@ pub enum Error {
         /// What the caller lacks.
         needs: &'static str,
     },
+    /// The app has no guests.
+    #[error("this app does not let anonymous callers make guests")]
+    GuestsDisabled,
     /// A request or import id that was used for something else.
     #[error("this id was used for another request; choose another")]
     RequestIdReused,

@@ -38,6 +38,7 @@ reasons! {
     UserNotDeactivated = "USER_NOT_DEACTIVATED",
     RoleNotFound = "ROLE_NOT_FOUND",
     NameTaken = "NAME_TAKEN",
+    GuestsDisabled = "GUESTS_DISABLED",
     VersionMismatch = "VERSION_MISMATCH",
     RequestIdReused = "REQUEST_ID_REUSED",
     TaskNotFound = "TASK_NOT_FOUND",

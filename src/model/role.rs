@@ -5,8 +5,11 @@ pub const DEFAULT: &str = "user";
 /// The role of callers who are no user.
 pub const ANONYMOUS: &str = "anonymous";
 
+/// The role of users who are there for a time.
+pub const GUEST: &str = "guest";
+
 /// Roles that exist in every app.
-pub const BUILT_IN: [&str; 5] = ["user", "guest", ANONYMOUS, "admin", "moderator"];
+pub const BUILT_IN: [&str; 5] = ["user", GUEST, ANONYMOUS, "admin", "moderator"];
 
 /// A user may read itself.
 pub const READ_USER_OWNER: &str = "read-user-owner";

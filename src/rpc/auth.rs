@@ -22,6 +22,7 @@ pub enum Right {
 pub const TABLE: &[(&str, Right)] = &[
     ("/usher.v1.UserService/UpsertUsers", Right::Server),
     ("/usher.v1.UserService/UpdateUsersPartial", Right::Own(role::UPDATE_USER_OWNER)),
+    ("/usher.v1.UserService/CreateGuest", Right::Anybody),
     ("/usher.v1.UserService/GetUsers", Right::Own(role::READ_USER_OWNER)),
     ("/usher.v1.UserService/QueryUsers", Right::Server),
     ("/usher.v1.UserService/DeactivateUser", Right::Server),

@@ -74,6 +74,7 @@ fn reason_of(err: &Error) -> Reason {
         Error::ApiKeyUnknown => Reason::ApiKeyUnknown,
         Error::Token(reason) | Error::UserToken(reason) => *reason,
         Error::PermissionMissing { .. } => Reason::PermissionMissing,
+        Error::GuestsDisabled => Reason::GuestsDisabled,
         Error::RequestIdReused => Reason::RequestIdReused,
         Error::TaskNotFound => Reason::TaskNotFound,
         Error::TaskFinished => Reason::TaskFinished,
@@ -119,7 +120,7 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::TokenExpired
         | Reason::TokenNotYetValid
         | Reason::TokenRevoked => Code::Unauthenticated,
-        Reason::PermissionMissing => Code::PermissionDenied,
+        Reason::PermissionMissing | Reason::GuestsDisabled => Code::PermissionDenied,
         Reason::UserNotFound
         | Reason::RoleNotFound
         | Reason::TaskNotFound

@@ -16,13 +16,28 @@ pub async fn update_deactivated(
     deactivated_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
+    update_state(tx, app, ids, (Column::DeactivatedAt, deactivated_at), now).await
+}
+
+/// Marks users deleted whom the transaction has locked, and raises their versions.
+pub async fn update_deleted(tx: &Tx, app: AppId, ids: &[UserId], now: Timestamp) -> Result<u64, StoreError> {
+    update_state(tx, app, ids, (Column::DeletedAt, Some(now)), now).await
+}
+
+async fn update_state(
+    tx: &Tx,
+    app: AppId,
+    ids: &[UserId],
+    (column, at): (Column, Option<Timestamp>),
+    now: Timestamp,
+) -> Result<u64, StoreError> {
     // `updated_at` never goes back, whatever the clocks of replicas say.
     let updated_at = Expr::case(Expr::col(Column::UpdatedAt).gt(now.micros()), Expr::col(Column::UpdatedAt))
         .finally(now.micros());
     let mut update = Query::update();
     update
         .table(Entity)
-        .value(Column::DeactivatedAt, Value::BigInt(deactivated_at.map(Timestamp::micros)))
+        .value(column, Value::BigInt(at.map(Timestamp::micros)))
         .value(Column::UpdatedAt, updated_at)
         .value(Column::Version, Expr::col(Column::Version).add(1))
         .and_where(Expr::col(Column::AppId).eq(app.0))

@@ -11,6 +11,7 @@ pub mod entity;
 mod error;
 pub mod filter;
 pub mod get;
+pub mod guests;
 pub mod import;
 pub mod items;
 pub mod lifecycle;

@@ -7,13 +7,15 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::claims::{APP_EPOCH, MAX_BYTES, MINTED_AT, REGISTERED, USER_EPOCH};
+use crate::domain::apps::ring::Key;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
 use crate::model::reason::Reason;
 use crate::model::settings::{AppSettings, MAX_TOKEN_VALIDITY_SECONDS};
 use crate::model::violation::Violations;
-use crate::storage::{StoreError, tokens};
+use crate::storage::StoreError;
+use crate::storage::tokens::{self, AppStanding};
 
 /// Validity of a token where none is asked for.
 const DEFAULT_VALIDITY: Duration = Duration::from_hours(1);
@@ -78,30 +80,40 @@ impl Domain {
         }
         let standing = tokens::get_app_standing(&db, app).await?;
 
-        let now = self.now();
-        let longest = standing.settings.max_token_validity();
-        let validity = command.validity.unwrap_or(DEFAULT_VALIDITY.min(longest));
-        if validity > longest {
-            let rule = format!("must be at most {} seconds in this app", longest.as_secs());
-            return Err(Error::invalid("validity", &rule));
-        }
-        let expires_at = now.seconds() + i64::try_from(validity.as_secs()).unwrap_or(i64::MAX);
-        let field = if command.grant.is_some() { "call_cids" } else { "claims" };
-        let mut claims = claims(command, &standing.settings, now, expires_at);
-        claims.insert(USER_EPOCH.into(), bearer.marks.epoch.into());
-        claims.insert(APP_EPOCH.into(), standing.marks.epoch.into());
-
-        let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
-        let token = jsonwebtoken::encode(&header, &claims, &key.signing)
-            .map_err(|err| StoreError::Internal(format!("a token could not be signed: {err}")))?;
-        if token.len() > MAX_BYTES {
-            let mut bad = Violations::new();
-            bad.add_too_large(field, format!("would make the token longer than {MAX_BYTES} bytes"));
-            bad.into_result(())?;
-        }
-        let expires_at = Timestamp::from_parts(expires_at, 0).unwrap_or(Timestamp::MAX);
-        Ok(Minted { token, expires_at })
+        sign(key, bearer.marks.epoch, &standing, command, self.now())
     }
+}
+
+/// Signs the token that `command` asks for, under the auth epochs that the database has.
+pub(in crate::domain) fn sign(
+    key: &Key,
+    user_epoch: i64,
+    app: &AppStanding,
+    command: CreateToken,
+    now: Timestamp,
+) -> Result<Minted, Error> {
+    let longest = app.settings.max_token_validity();
+    let validity = command.validity.unwrap_or(DEFAULT_VALIDITY.min(longest));
+    if validity > longest {
+        let rule = format!("must be at most {} seconds in this app", longest.as_secs());
+        return Err(Error::invalid("validity", &rule));
+    }
+    let expires_at = now.seconds() + i64::try_from(validity.as_secs()).unwrap_or(i64::MAX);
+    let field = if command.grant.is_some() { "call_cids" } else { "claims" };
+    let mut claims = claims(command, &app.settings, now, expires_at);
+    claims.insert(USER_EPOCH.into(), user_epoch.into());
+    claims.insert(APP_EPOCH.into(), app.marks.epoch.into());
+
+    let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
+    let token = jsonwebtoken::encode(&header, &claims, &key.signing)
+        .map_err(|err| StoreError::Internal(format!("a token could not be signed: {err}")))?;
+    if token.len() > MAX_BYTES {
+        let mut bad = Violations::new();
+        bad.add_too_large(field, format!("would make the token longer than {MAX_BYTES} bytes"));
+        bad.into_result(())?;
+    }
+    let expires_at = Timestamp::from_parts(expires_at, 0).unwrap_or(Timestamp::MAX);
+    Ok(Minted { token, expires_at })
 }
 
 /// What the token says, but for the epochs.

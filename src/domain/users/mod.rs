@@ -2,6 +2,7 @@
 
 pub mod bulk_lifecycle;
 pub mod get;
+pub mod guests;
 pub mod lifecycle;
 pub(in crate::domain) mod names;
 pub mod partial;

@@ -1,18 +1,16 @@
 //! Minting tokens.
 
-use std::time::Duration;
-
 use prost_types::{Duration as PbDuration, Struct};
 use tonic::{Request, Response, Status};
 
 use crate::domain::Domain;
-use crate::domain::tokens::mint::{CallGrant, CreateToken, MAX_VALIDITY, check_claims};
+use crate::domain::tokens::mint::{CallGrant, CreateToken, check_claims};
 use crate::model::id::{parse_cid, parse_word};
 use crate::model::json::normalise;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, json, status};
+use crate::rpc::{RpcResult, decode, json, status, time};
 
 const MAX_CALLS: usize = 100;
 
@@ -50,7 +48,7 @@ fn command(
     mut bad: Violations,
 ) -> Result<CreateToken, Status> {
     let user = decode::user_id("user_id", user_id, &mut bad);
-    let validity = bad.take("validity", validity.map(whole_seconds).transpose());
+    let validity = bad.take("validity", validity.map(time::validity).transpose());
     let claims = json::object(claims.unwrap_or_default(), "claims", &mut bad);
     let claims = normalise(claims, "claims", &mut bad);
     check_claims(&claims, &mut bad);
@@ -69,12 +67,4 @@ fn grant(cids: Vec<String>, role: String, bad: &mut Violations) -> CallGrant {
     }
     let role = if role.is_empty() { None } else { bad.take("role", parse_word(role)) };
     CallGrant { calls, role }
-}
-
-fn whole_seconds(validity: PbDuration) -> Result<Duration, &'static str> {
-    let seconds = u64::try_from(validity.seconds).ok().filter(|_| validity.nanos == 0);
-    seconds
-        .map(Duration::from_secs)
-        .filter(|validity| (Duration::from_secs(1)..=MAX_VALIDITY).contains(validity))
-        .ok_or("must be 1 second to 365 days, in whole seconds")
 }

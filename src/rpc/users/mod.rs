@@ -3,6 +3,7 @@
 mod bulk_lifecycle;
 mod encode;
 mod get;
+mod guests;
 mod lifecycle;
 mod partial;
 mod presence;
@@ -33,6 +34,13 @@ impl UserService for Users {
         request: Request<pb::UpdateUsersPartialRequest>,
     ) -> RpcResult<pb::UpdateUsersPartialResponse> {
         partial::update_users_partial(&self.0, request).await
+    }
+
+    async fn create_guest(
+        &self,
+        request: Request<pb::CreateGuestRequest>,
+    ) -> RpcResult<pb::CreateGuestResponse> {
+        guests::create_guest(&self.0, request).await
     }
 
     async fn get_users(&self, request: Request<pb::GetUsersRequest>) -> RpcResult<pb::GetUsersResponse> {

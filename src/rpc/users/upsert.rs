@@ -53,7 +53,7 @@ fn command(message: pb::UpsertUsersRequest) -> Result<Vec<UpsertUser>, Status> {
     decode::checked(bad, Some(users))
 }
 
-fn user(input: pb::UserInput, bad: &mut Violations) -> Option<UpsertUser> {
+pub(super) fn user(input: pb::UserInput, bad: &mut Violations) -> Option<UpsertUser> {
     let pb::UserInput {
         id,
         name,

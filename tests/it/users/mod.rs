@@ -3,6 +3,7 @@
 mod bulk_lifecycle;
 mod bulk_order;
 mod get;
+mod guests;
 mod lifecycle;
 mod names;
 mod partial;

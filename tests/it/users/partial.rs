@@ -324,7 +324,7 @@ each_backend! {
         fields.sort();
         let expected = ["set.avg_response_time", "set.role", "set.teams", "set.teams_role.red", "unset[0]"];
         assert_eq!(fields, expected.map(|field| format!("users[0].{field}")));
-        let anonymous = server.anonymous().with_header("auth-type", "anonymous").with_header("x-api-key", &server.credentials().kid);
+        let anonymous = server.nobody();
         update(&anonymous, vec![patch("ada", json!({}), &[])]).await.refused(Code::PermissionDenied, "PERMISSION_MISSING");
         assert_eq!(server.user("ada").await.version, 2);
     }
