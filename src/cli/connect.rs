@@ -16,6 +16,7 @@ use crate::proto::v1::app_service_client::AppServiceClient;
 use crate::proto::v1::content_service_client::ContentServiceClient;
 use crate::proto::v1::task_service_client::TaskServiceClient;
 use crate::proto::v1::token_service_client::TokenServiceClient;
+use crate::proto::v1::user_service_client::UserServiceClient;
 use crate::server::config::Secret;
 
 /// The longest a unary call may take.
@@ -147,6 +148,10 @@ impl Client {
 
     pub(super) fn tokens(&self) -> TokenServiceClient<Service> {
         TokenServiceClient::new(self.service.clone())
+    }
+
+    pub(super) fn users(&self) -> UserServiceClient<Service> {
+        UserServiceClient::new(self.service.clone())
     }
 
     pub(super) fn tasks(&self) -> TaskServiceClient<Service> {

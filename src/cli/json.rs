@@ -18,6 +18,11 @@ pub(super) fn object(name: &str, text: &str) -> Result<Struct, Failure> {
             "{name} must be a JSON object, such as '{{\"device\": \"phone\"}}'"
         )));
     };
+    struct_of(name, members)
+}
+
+/// Free data as a message; `name` is told where it cannot be.
+pub(super) fn struct_of(name: &str, members: Map<String, Value>) -> Result<Struct, Failure> {
     let fields = members.into_iter().map(|(key, value)| Ok((key, proto_value(name, value)?)));
     Ok(Struct { fields: fields.collect::<Result<_, Failure>>()? })
 }
@@ -40,10 +45,7 @@ fn proto_value(name: &str, value: Value) -> Result<ProtoValue, Failure> {
             let values = members.into_iter().map(|member| proto_value(name, member));
             Kind::ListValue(ListValue { values: values.collect::<Result<_, _>>()? })
         }
-        Value::Object(members) => {
-            let fields = members.into_iter().map(|(key, member)| Ok((key, proto_value(name, member)?)));
-            Kind::StructValue(Struct { fields: fields.collect::<Result<_, Failure>>()? })
-        }
+        Value::Object(members) => Kind::StructValue(struct_of(name, members)?),
     };
     Ok(ProtoValue { kind: Some(kind) })
 }

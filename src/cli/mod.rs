@@ -22,6 +22,7 @@ mod settings;
 mod task;
 mod text;
 mod token;
+mod users;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Verb {
     Token(token::Token),
     /// Imports users from a file: a JSON array or JSON lines.
     Import(import::Import),
+    /// Finds, reads and writes users.
+    Users(users::Users),
     /// Follows and steers tasks.
     Task(task::Task),
     /// Asks a running server whether it serves.
@@ -84,6 +87,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::MasterKey(master_key) => block_on(master_key.run()),
         Verb::Token(token) => block_on(token.run()),
         Verb::Import(import) => block_on(import.run()),
+        Verb::Users(users) => block_on(users.run()),
         Verb::Task(task) => block_on(task.run()),
         Verb::Healthcheck(healthcheck) => block_on(healthcheck.run()),
     }
@@ -129,6 +133,11 @@ mod tests {
             "usher token user ada --validity 5m --claims {}",
             "usher token verify -",
             "usher import users.jsonl --mode insert --import-id x",
+            "usher users query {} --sort name:desc --limit 5 --json",
+            "usher users get ada grace --deleted",
+            "usher users upsert users.json",
+            "usher users upsert",
+            "usher users patch ada --set color=1 --unset name --expected-version 3",
             "usher task watch 1 --json",
             "usher task list --state failed --limit 5",
             "usher task items 1 --failed",

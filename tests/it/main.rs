@@ -9,6 +9,7 @@
 
 mod apps;
 mod architecture;
+mod cli;
 mod content;
 mod foreign;
 mod harness;

@@ -1,0 +1,53 @@
+//! `usher users get`.
+
+use clap::Args;
+
+use super::view;
+use crate::cli::connect::{Connection, unary};
+use crate::cli::failure::{Exit, Outcome};
+use crate::cli::output;
+use crate::proto::v1;
+
+/// The most a request takes.
+const BATCH: usize = 500;
+
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    /// Whom, by id.
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+    /// Deleted users too.
+    #[arg(long)]
+    deleted: bool,
+    /// Print a JSON object for each user, one a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Get {
+    pub(super) async fn run(self) -> Outcome {
+        let client = self.connection.open()?;
+        let (mut users, mut missing) = (Vec::new(), Vec::new());
+        for ids in self.ids.chunks(BATCH) {
+            let request = v1::GetUsersRequest { user_ids: ids.to_vec(), include_deleted: self.deleted };
+            let answer =
+                client.users().get_users(unary(request)).await.map_err(|status| client.failure(&status))?;
+            let v1::GetUsersResponse { users: found, missing_ids } = answer.into_inner();
+            users.extend(found);
+            missing.extend(missing_ids);
+        }
+        if self.json {
+            users.iter().try_for_each(|user| output::json(&view::json(user)))?;
+        } else if let (1, [user]) = (self.ids.len(), users.as_slice()) {
+            view::describe(user).iter().try_for_each(output::line)?;
+        } else if !users.is_empty() {
+            view::table(&users).iter().try_for_each(output::line)?;
+        }
+        for id in &missing {
+            output::note(format_args!("usher: there is no user {id}"));
+        }
+        Ok(if missing.is_empty() { Exit::Success } else { Exit::Partly })
+    }
+}

@@ -1,0 +1,3 @@
+//! The command line, run as a program against a server.
+
+mod users;
