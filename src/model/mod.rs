@@ -20,3 +20,4 @@ pub mod unique_name;
 pub mod user;
 mod user_json;
 pub mod violation;
+pub mod words;

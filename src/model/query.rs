@@ -136,16 +136,18 @@ pub enum SortField {
     Role,
     CreatedAt,
     UpdatedAt,
+    LastActive,
     /// Free data, where it is of the type.
     Custom(CustomPath, ValueType),
 }
 
-const SORTABLE: [(&str, SortField); 5] = [
+const SORTABLE: [(&str, SortField); 6] = [
     ("id", SortField::Id),
     ("name", SortField::Name),
     ("role", SortField::Role),
     ("created_at", SortField::CreatedAt),
     ("updated_at", SortField::UpdatedAt),
+    ("last_active", SortField::LastActive),
 ];
 
 impl SortField {
@@ -159,7 +161,7 @@ impl SortField {
 
     /// Whether some users may have no value there.
     pub const fn is_optional(&self) -> bool {
-        matches!(self, Self::Name | Self::Custom(..))
+        matches!(self, Self::Name | Self::LastActive | Self::Custom(..))
     }
 
     /// The value that decides the place of `user`.
@@ -170,6 +172,7 @@ impl SortField {
             Self::Role => KeyValue::Text(user.profile.role.clone()),
             Self::CreatedAt => KeyValue::Time(user.created_at.micros()),
             Self::UpdatedAt => KeyValue::Time(user.updated_at.micros()),
+            Self::LastActive => user.last_active.map_or(KeyValue::Null, |at| KeyValue::Time(at.micros())),
             Self::Custom(path, ty) => match (path.find(&user.profile.custom), ty) {
                 (Some(Json::String(text)), ValueType::Text) => KeyValue::Text(text.clone()),
                 (Some(Json::Number(number)), ValueType::Number) => {
@@ -332,7 +335,9 @@ impl Cursor {
             (KeyValue::Null, field) => field.is_optional(),
             (KeyValue::Bool(_), field) => matches!(field, SortField::Custom(_, ValueType::Bool)),
             (KeyValue::Number(_), field) => matches!(field, SortField::Custom(_, ValueType::Number)),
-            (KeyValue::Time(_), field) => matches!(field, SortField::CreatedAt | SortField::UpdatedAt),
+            (KeyValue::Time(_), field) => {
+                matches!(field, SortField::CreatedAt | SortField::UpdatedAt | SortField::LastActive)
+            }
             (KeyValue::Text(_), SortField::Custom(_, ty)) => *ty == ValueType::Text,
             (KeyValue::Text(_), field) => matches!(field, SortField::Id | SortField::Name | SortField::Role),
         };

@@ -111,6 +111,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let engine = Engine::new(store.clone(), clock.clone(), engine_settings(&config));
     engine.start(jobs::registry(), &background).await?;
     let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
+    background.running.spawn(domain.clone().keep_terms(background.stop.clone()));
 
     background.running.spawn(domain.clone().follow_presence(background.stop.clone()));
     background.running.spawn(domain.clone().follow_renewals(background.stop.clone()));

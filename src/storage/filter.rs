@@ -1,10 +1,16 @@
 //! Filters as SQL. Means what `model::filter::evaluate` says, on every database.
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func};
+use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Func, Query};
 
 use super::backend::json::{JsonDialect, all_of, any_of, compare};
 use super::entity::user::{Column, Entity};
+use super::entity::user_term;
+use super::terms::lookup::LAST;
+use super::terms::{ID, NAME, USERNAME};
 use crate::model::filter::{BuiltIn, Check, CustomPath, Field, Filter, Value};
+
+/// A longer list of texts is one parameter: databases take only so many.
+const MANY: usize = 100;
 
 /// The condition that `filter` puts on `users`.
 pub fn to_condition(filter: &Filter, json: &dyn JsonDialect) -> Condition {
@@ -21,7 +27,7 @@ fn expression(filter: &Filter, json: &dyn JsonDialect) -> Expr {
         Filter::Nor(parts) => Expr::from(Func::coalesce([any_of(each(parts)), Expr::cust("FALSE")])).not(),
         Filter::Test(Field::Custom(path), check) => custom(path, check, json),
         Filter::Test(Field::BuiltIn(BuiltIn::Teams), check) => teams(check, json),
-        Filter::Test(Field::BuiltIn(field), check) => column(*field, check),
+        Filter::Test(Field::BuiltIn(field), check) => column(*field, check, json),
     }
 }
 
@@ -41,6 +47,7 @@ fn custom(path: &CustomPath, check: &Check, json: &dyn JsonDialect) -> Expr {
         Check::Compare(by, value) => json.compares(path, *by, value),
         Check::Exists => json.exists(path),
         Check::Contains(value) => json.contains(path, value),
+        Check::Autocomplete(prefixes) => words(USERNAME, prefixes),
         Check::Exactly(_) => never(),
     }
 }
@@ -64,13 +71,36 @@ fn teams(check: &Check, json: &dyn JsonDialect) -> Expr {
             json.in_exactly_teams(&teams)
         }
         Check::Exists => json.in_exactly_teams(&[]).not(),
-        Check::Compare(..) => never(),
+        Check::Compare(..) | Check::Autocomplete(_) => never(),
     }
 }
 
+/// The user has a word for each of `prefixes`, as far as its terms are those of what it is now.
+fn words(path: &str, prefixes: &[String]) -> Expr {
+    use user_term::Column::{AppId, Path, UserId, Value};
+    let term = Alias::new("term");
+    let of_term = |column| Expr::col((term.clone(), column));
+    let of_user = |column| Expr::col((Entity, column));
+    let found = prefixes.iter().map(|prefix| {
+        // Looked up by the user: there may be any number of users with such a word.
+        let select = Query::select()
+            .expr(Expr::cust("MAX(1)"))
+            .from_as(user_term::Entity, term.clone())
+            .and_where(of_term(AppId).eq(of_user(Column::AppId)))
+            .and_where(of_term(UserId).eq(of_user(Column::Id)))
+            .and_where(of_term(Path).eq(path))
+            .and_where(of_term(Value).between(prefix.as_str(), format!("{prefix}{LAST}")))
+            .to_owned();
+        // No EXISTS: SQLite 3.51 makes a join of it; see its `json.rs`.
+        Expr::SubQuery(None, Box::new(select.into())).eq(Expr::cust("1"))
+    });
+    let current = of_user(Column::TermsVersion).eq(of_user(Column::Version));
+    all_of(std::iter::once(current).chain(found).collect())
+}
+
 /// A test on a plain column, written so that an index on it can serve.
-fn column(field: BuiltIn, check: &Check) -> Expr {
-    let column = || Expr::col((Entity, column_of(field)));
+fn column(field: BuiltIn, check: &Check, json: &dyn JsonDialect) -> Expr {
+    let column = || value_of(field);
     match check {
         Check::AnyOf(values) => {
             let (given, null) = split(values);
@@ -78,6 +108,9 @@ fn column(field: BuiltIn, check: &Check) -> Expr {
             match given.as_slice() {
                 [] => {}
                 [value] => ways.push(column().eq(bound(value))),
+                texts @ [Value::Text(_), ..] if texts.len() > MANY => {
+                    ways.push(json.is_one_of(column(), &names(texts)));
+                }
                 values => ways.push(column().is_in(values.iter().map(|value| bound(value)))),
             }
             if null {
@@ -87,22 +120,29 @@ fn column(field: BuiltIn, check: &Check) -> Expr {
         }
         Check::Compare(by, value) => compare(column(), *by, bound(value)),
         Check::Exists => column().is_not_null(),
+        Check::Autocomplete(prefixes) if field == BuiltIn::Id => words(ID, prefixes),
+        Check::Autocomplete(prefixes) => words(NAME, prefixes),
         Check::Contains(_) | Check::Exactly(_) => never(),
     }
 }
 
-const fn column_of(field: BuiltIn) -> Column {
-    match field {
+/// What a user has in a field that is not a list.
+fn value_of(field: BuiltIn) -> Expr {
+    let column = match field {
         BuiltIn::Id => Column::Id,
         BuiltIn::Role => Column::Role,
         BuiltIn::Name => Column::Name,
         BuiltIn::Language => Column::Language,
+        // Nobody is, as long as nobody can be banned.
+        BuiltIn::Banned | BuiltIn::ShadowBanned => return Expr::cust("FALSE"),
         BuiltIn::Invisible => Column::Invisible,
         BuiltIn::CreatedAt => Column::CreatedAt,
         BuiltIn::UpdatedAt => Column::UpdatedAt,
+        BuiltIn::LastActive => Column::LastActive,
         BuiltIn::DeactivatedAt => Column::DeactivatedAt,
         BuiltIn::Teams => Column::Teams,
-    }
+    };
+    Expr::col((Entity, column))
 }
 
 /// The values that are not null, and whether one is.

@@ -4,6 +4,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::entity::user::{Column, Entity};
+use super::terms::write::raise_version;
 use super::{StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -39,8 +40,8 @@ async fn update_state(
         .table(Entity)
         .value(column, Value::BigInt(at.map(Timestamp::micros)))
         .value(Column::UpdatedAt, updated_at)
-        .value(Column::Version, Expr::col(Column::Version).add(1))
         .and_where(Expr::col(Column::AppId).eq(app.0))
         .and_where(Expr::col(Column::Id).is_in(ids.iter().map(UserId::as_str)));
+    raise_version(&mut update);
     Ok(tx.execute(&update).await?.rows_affected())
 }

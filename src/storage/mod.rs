@@ -26,6 +26,7 @@ pub mod row;
 pub mod settings;
 mod store;
 pub mod tasks;
+pub mod terms;
 pub mod tokens;
 pub mod upsert;
 

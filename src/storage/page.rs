@@ -67,6 +67,7 @@ fn sorted_by(field: &SortField, json: &dyn JsonDialect) -> Expr {
         SortField::Role => Column::Role,
         SortField::CreatedAt => Column::CreatedAt,
         SortField::UpdatedAt => Column::UpdatedAt,
+        SortField::LastActive => Column::LastActive,
         SortField::Custom(path, ty) => return json.sort_key(path, *ty),
     };
     Expr::col((Entity, column))

@@ -69,7 +69,7 @@ impl UserMarks {
     }
 }
 
-/// The row of a user, taken apart field by field so that none is forgotten.
+/// The row of a user, taken apart field by field so that none is forgotten. Its terms are written with it.
 pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
     let User {
         profile,
@@ -121,6 +121,7 @@ pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
         last_active: Set(last_active.map(Timestamp::micros)),
         avg_response_time: Set(*avg_response_time),
         name_key: Set(name.as_deref().map(unique_name::key)),
+        terms_version: Set(Some(*version)),
     }
 }
 

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iden, 
 
 use super::entity::{app, user};
 use super::settings::settings_of;
+use super::terms::write::raise_version;
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -113,9 +114,9 @@ pub async fn revoke_users(
     update
         .table(user::Entity)
         .value(Column::UpdatedAt, later(Column::UpdatedAt, now))
-        .value(Column::Version, Expr::col(Column::Version).add(1))
         .and_where(Column::AppId.eq(app.0))
         .and_where(Column::Id.is_in(ids.iter().map(UserId::as_str)));
+    raise_version(&mut update);
     let columns = [Column::AuthEpoch, Column::RevokedEpoch, Column::RevokedBefore, Column::MintedBefore];
     revoke(tx, &mut update, columns, revocation, step);
     tx.execute(&update).await?;

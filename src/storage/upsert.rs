@@ -7,13 +7,14 @@ use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, Query
 
 use super::entity::{user, user_block};
 use super::row::{UserMarks, of_user};
+use super::terms::write::write_terms;
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 use crate::model::revocation::{Revocation, RevocationMarks};
 use crate::model::user::User;
 
-/// Rows per statement: 20 columns each, below the 32,766 parameters SQLite takes.
+/// Rows per statement: 27 columns each, below the 32,766 parameters SQLite takes.
 const CHUNK: usize = 1_000;
 
 /// A stored user and what its row holds beside it.
@@ -73,7 +74,7 @@ pub async fn lock_ids(
     Ok(ids.into_iter().collect())
 }
 
-/// Stores users, each under a version one above the stored one or 1, as [`lock_users`] told.
+/// Stores users and their terms, each under a version one above the stored one or 1, as [`lock_users`] told.
 ///
 /// `Conflict` where one of them was stored by somebody else since.
 pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), StoreError> {
@@ -101,6 +102,7 @@ pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), S
         if written != chunk.len() as u64 {
             return Err(StoreError::Conflict);
         }
+        write_terms(tx, app, &chunk.iter().map(|stored| &stored.user).collect::<Vec<_>>()).await?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::{BuiltIn, Check, Field, Filter, Value};
 use crate::model::user::User;
+use crate::model::words;
 
 /// Whether `filter` holds of `user`.
 pub fn matches(filter: &Filter, user: &User) -> bool {
@@ -35,9 +36,12 @@ fn look<'a>(field: &Field, user: &'a User) -> Found<'a> {
         Field::BuiltIn(BuiltIn::Role) => text(&user.profile.role),
         Field::BuiltIn(BuiltIn::Name) => user.profile.name.as_deref().map_or(Found::Absent, text),
         Field::BuiltIn(BuiltIn::Language) => user.profile.language.as_deref().map_or(Found::Absent, text),
+        // Nobody is, as long as nobody can be banned.
+        Field::BuiltIn(BuiltIn::Banned | BuiltIn::ShadowBanned) => Found::Scalar(Value::Bool(false)),
         Field::BuiltIn(BuiltIn::Invisible) => Found::Scalar(Value::Bool(user.profile.invisible)),
         Field::BuiltIn(BuiltIn::CreatedAt) => time(user.created_at),
         Field::BuiltIn(BuiltIn::UpdatedAt) => time(user.updated_at),
+        Field::BuiltIn(BuiltIn::LastActive) => user.last_active.map_or(Found::Absent, time),
         Field::BuiltIn(BuiltIn::DeactivatedAt) => user.deactivated_at.map_or(Found::Absent, time),
         Field::BuiltIn(BuiltIn::Teams) if user.profile.teams.is_empty() => Found::Absent,
         Field::BuiltIn(BuiltIn::Teams) => Found::Teams(&user.profile.teams),
@@ -71,6 +75,7 @@ fn passes(found: &Found<'_>, check: &Check) -> bool {
         (Found::Scalar(found), Check::Compare(comparison, value)) => {
             order(found, value).is_some_and(|found| comparison.holds(found))
         }
+        (Found::Scalar(Value::Text(text)), Check::Autocomplete(prefixes)) => words::match_all(text, prefixes),
         (Found::Array(members), Check::Contains(value)) => members.iter().flatten().any(|one| one == value),
         (Found::Teams(teams), Check::AnyOf(values)) => {
             values.iter().any(|value| teams.iter().any(|team| is_text(value, team)))

@@ -28,9 +28,12 @@ pub enum BuiltIn {
     Role,
     Name,
     Language,
+    Banned,
+    ShadowBanned,
     Invisible,
     CreatedAt,
     UpdatedAt,
+    LastActive,
     DeactivatedAt,
     Teams,
 }
@@ -68,32 +71,40 @@ const fn row(name: &'static str, field: BuiltIn, kind: Kind, operators: &'static
     Row { name, field: Place::BuiltIn(field), kind, operators }
 }
 
-const TABLE: [Row; 10] = [
-    row("id", BuiltIn::Id, Kind::Text, "$eq $ne $in $nin $gt $gte $lt $lte $exists"),
+const TABLE: [Row; 13] = [
+    row("id", BuiltIn::Id, Kind::Text, "$eq $ne $in $nin $gt $gte $lt $lte $exists $autocomplete"),
     row("role", BuiltIn::Role, Kind::Text, "$eq $ne $in $nin $gt $gte $lt $lte"),
-    row("name", BuiltIn::Name, Kind::OptionalText, "$eq $in $exists"),
+    row("name", BuiltIn::Name, Kind::OptionalText, "$eq $in $autocomplete $exists"),
     row("language", BuiltIn::Language, Kind::OptionalText, "$eq $in"),
+    row("banned", BuiltIn::Banned, Kind::Flag, "$eq $ne"),
+    row("shadow_banned", BuiltIn::ShadowBanned, Kind::Flag, "$eq $ne"),
     row("invisible", BuiltIn::Invisible, Kind::Flag, "$eq $ne"),
     row("created_at", BuiltIn::CreatedAt, Kind::Time, "$eq $in $gt $gte $lt $lte $exists"),
     row("updated_at", BuiltIn::UpdatedAt, Kind::Time, "$eq $in $gt $gte $lt $lte $exists"),
+    row("last_active", BuiltIn::LastActive, Kind::Time, "$eq $in $gt $gte $lt $lte $exists"),
     row("deactivated_at", BuiltIn::DeactivatedAt, Kind::Time, "$eq $in $gt $gte $lt $lte $exists"),
     row("teams", BuiltIn::Teams, Kind::Teams, "$eq $in $contains"),
-    Row { name: "username", field: Place::Custom, kind: Kind::Free, operators: "$eq $in $exists" },
+    Row {
+        name: USERNAME,
+        field: Place::Custom,
+        kind: Kind::Free,
+        operators: "$eq $in $autocomplete $exists",
+    },
 ];
 const CUSTOM: &str = "$eq $ne $in $nin $gt $gte $lt $lte $exists $contains";
+/// `custom.username` is the same field by the name of free data.
+const CUSTOM_USERNAME: &str = "$eq $ne $in $nin $gt $gte $lt $lte $exists $contains $autocomplete";
+const USERNAME: &str = "username";
 
 /// Fields of a user that are not in the table (yet).
-const CLOSED: [&str; 15] = [
+const CLOSED: [&str; 12] = [
     "image",
     "teams_role",
     "privacy_settings",
     "push_notifications",
-    "last_active",
     "online",
     "deleted_at",
-    "banned",
     "ban_expires",
-    "shadow_banned",
     "blocked_user_ids",
     "devices",
     "revoke_tokens_issued_before",
@@ -118,8 +129,9 @@ impl Resolved {
 /// The field that `name` means in a filter.
 pub(super) fn resolve(name: &str) -> Result<Resolved, &'static str> {
     let Some(row) = TABLE.iter().find(|row| row.name == name) else {
-        let field = Field::Custom(CustomPath::parse(name)?);
-        return Ok(Resolved { field, kind: Kind::Free, operators: CUSTOM });
+        let path = CustomPath::parse(name)?;
+        let operators = if path.is_username() { CUSTOM_USERNAME } else { CUSTOM };
+        return Ok(Resolved { field: Field::Custom(path), kind: Kind::Free, operators });
     };
     let field = match row.field {
         Place::BuiltIn(field) => Field::BuiltIn(field),
@@ -174,6 +186,11 @@ impl CustomPath {
             return Err("must be a path of parts that are not empty and do not begin with $");
         }
         Ok(Self(segments))
+    }
+
+    /// Whether this is where users' second names are, which `$autocomplete` knows.
+    pub fn is_username(&self) -> bool {
+        self.0 == [USERNAME]
     }
 
     /// The keys, outermost first; at least one.

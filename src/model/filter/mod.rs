@@ -50,6 +50,8 @@ pub enum Check {
     Contains(Value),
     /// Is the same set. For teams only; sorted, without duplicates, not empty.
     Exactly(Vec<String>),
+    /// Is text with a word that begins so, for each of these; see `model::words`. At least one.
+    Autocomplete(Vec<String>),
 }
 
 /// How two values of one type compare.

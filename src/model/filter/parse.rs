@@ -10,6 +10,7 @@ use super::{Check, Comparison, Filter, Value};
 use crate::model::clock::Timestamp;
 use crate::model::json::{self, MAX_SAFE_INTEGER, Object};
 use crate::model::violation::Violations;
+use crate::model::words;
 
 /// How deep `$and`, `$or` and `$nor` may nest.
 const MAX_DEPTH: usize = 8;
@@ -160,6 +161,7 @@ impl Parser<'_> {
             ("$exists", _) if value.is_boolean() => Some(Check::Exists),
             ("$exists", _) => self.wrong(path, wanted(Kind::Flag)),
             ("$contains", _) => self.contains(kind, value, path),
+            ("$autocomplete", _) => self.autocomplete(value, path),
             _ => self.value(kind, value, path).map(|value| Check::AnyOf(vec![value])),
         }?;
         let test = Filter::Test(on.field.clone(), check);
@@ -206,6 +208,18 @@ impl Parser<'_> {
             Value::Null if kind == Kind::Teams => self.wrong(path, wanted(kind)),
             value => Some(Check::Contains(value)),
         }
+    }
+
+    fn autocomplete(&mut self, value: &Json, path: &str) -> Option<Check> {
+        let Value::Text(text) = self.value(Kind::Text, value, path)? else {
+            return self.wrong(path, wanted(Kind::Text));
+        };
+        let prefixes = match words::parse_prefixes(&text) {
+            Ok(prefixes) => prefixes,
+            Err(refusal) => return self.wrong(path, refusal),
+        };
+        // Each word is looked for by itself; one is paid for.
+        self.spend(TEST * (prefixes.len() - 1)).then_some(Check::Autocomplete(prefixes))
     }
 
     fn wrong<T>(&mut self, path: &str, description: &str) -> Option<T> {

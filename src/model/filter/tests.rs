@@ -150,7 +150,11 @@ fn an_operator_that_a_field_does_not_take_is_refused_naming_both() {
         ("username", "$gt"),
         ("id", "$contains"),
         ("x", "$regex"),
-        ("id", "$autocomplete"),
+        ("role", "$autocomplete"),
+        ("a", "$autocomplete"),
+        ("banned", "$in"),
+        ("shadow_banned", "$exists"),
+        ("last_active", "$nin"),
         ("id", "eq"),
         ("x", "y"),
         ("id", "$and"),
@@ -167,9 +171,6 @@ fn an_operator_that_a_field_does_not_take_is_refused_naming_both() {
 fn built_in_fields_out_of_the_table_are_refused_by_name() {
     for name in [
         "image",
-        "banned",
-        "shadow_banned",
-        "last_active",
         "online",
         "deleted_at",
         "devices",
@@ -292,6 +293,34 @@ fn reading_ends_where_there_is_too_much() {
     }
     let long = refused(&json!({"$".repeat(1_000_000): 1}));
     assert!(long[0].len() < 100);
+}
+
+#[test]
+fn words_are_found_by_their_beginnings() {
+    holds(&json!({"id": {"$autocomplete": "AD"}}), true);
+    holds(&json!({"username": {"$autocomplete": "count"}}), true);
+    holds(&json!({"custom.username": {"$autocomplete": "count"}, "username": {"$exists": true}}), true);
+    holds(&json!({"username": {"$autocomplete": "ount"}}), false);
+    holds(&json!({"name": {"$autocomplete": "c"}}), false);
+    holds(&json!({"$nor": [{"name": {"$autocomplete": "c"}}]}), true);
+    for bad in
+        [json!(""), json!("%"), json!("a\0"), json!(1), json!(null), json!(["a"]), json!("w ".repeat(600))]
+    {
+        assert_eq!(refused(&json!({"name": {"$autocomplete": bad}})), ["filter.name.$autocomplete"], "{bad}");
+    }
+    let ten = json!({"$or": vec![json!({"name": {"$autocomplete": "a b c d e f g h i j"}}); 10]});
+    assert!(read(&ten).is_ok());
+    assert_eq!(refused(&json!({"$and": [ten, {"id": "a"}]})), ["filter"]);
+}
+
+#[test]
+fn nobody_is_banned_and_some_were_never_active() {
+    holds(&json!({"banned": false, "shadow_banned": {"$ne": true}}), true);
+    holds(&json!({"banned": true}), false);
+    holds(&json!({"banned": null}), false);
+    holds(&json!({"last_active": null}), true);
+    holds(&json!({"last_active": {"$exists": false}}), true);
+    holds(&json!({"last_active": {"$gt": "2020-01-01T00:00:00Z"}}), false);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How a database looks into the JSON columns of `users`.
+//! How a database looks into the JSON columns of `users`, and takes lists.
 //!
 //! Conditions may be NULL where they are not true: whoever negates one must take care of it. Whatever a user's
 //! data is, no expression fails when it runs. Values and paths are bound, never part of the text.
@@ -31,6 +31,9 @@ pub trait JsonDialect: Send + Sync {
 
     /// The user is in all of `teams` and no other; without duplicates.
     fn in_exactly_teams(&self, teams: &[&str]) -> Expr;
+
+    /// `left` is one of any number of `texts`.
+    fn is_one_of(&self, left: Expr, texts: &[&str]) -> Expr;
 
     /// What to order by: NULL where the value is not of type `ty`.
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr;

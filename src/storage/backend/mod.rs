@@ -3,6 +3,7 @@
 pub mod json;
 pub mod postgres;
 pub mod sqlite;
+pub mod terms;
 pub mod words;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use sea_orm::sea_query::{Expr, SelectStatement};
 use tokio::sync::mpsc;
 
 use self::json::JsonDialect;
+use self::terms::TermDialect;
 
 use super::{Db, StoreError, Urgency, Work};
 use crate::model::clock::Deadline;
@@ -49,6 +51,9 @@ pub enum Signal {
 pub trait Backend: Send + Sync {
     /// How JSON is looked into.
     fn json(&self) -> &dyn JsonDialect;
+
+    /// How users are looked up by terms.
+    fn terms(&self) -> &dyn TermDialect;
 
     /// The database's clock, in microseconds since the epoch; alike for every replica.
     fn now(&self) -> Expr;

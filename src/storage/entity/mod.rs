@@ -15,3 +15,4 @@ pub mod task;
 pub mod task_item;
 pub mod user;
 pub mod user_block;
+pub mod user_term;

@@ -49,6 +49,9 @@ pub struct Model {
     pub name_key: Option<String>,
     /// Written by presence alone, which no other write of a user touches.
     pub last_active: Option<i64>,
+    /// The version whose terms stand in `user_terms`. Where it is not `version`, somebody else wrote last: an
+    /// earlier usher, or nobody since there are terms.
+    pub terms_version: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -6,6 +6,7 @@
 mod m0001_first;
 mod m0002_revocation;
 mod m0003_presence;
+mod m0004_terms;
 mod m0005_profile;
 
 use sea_orm::{DatabaseConnection, DbErr};
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::Migration),
             Box::new(m0002_revocation::Migration),
             Box::new(m0003_presence::Migration),
+            Box::new(m0004_terms::Migration),
             Box::new(m0005_profile::Migration),
         ]
     }

@@ -55,8 +55,9 @@ impl Sort {
     }
 }
 
-const IDS: [&str; 14] = ["a", "A", "b", "B", "_", "-a", "Z9", "@z", "0", "9", "10", "aa", "a-b", "a_b"];
-const WORDS: [&str; 18] = [
+pub(crate) const IDS: [&str; 14] =
+    ["a", "A", "b", "B", "_", "-a", "Z9", "@z", "0", "9", "10", "aa", "a-b", "a_b"];
+const WORDS: [&str; 22] = [
     "",
     "1",
     "0",
@@ -75,6 +76,27 @@ const WORDS: [&str; 18] = [
     "%_",
     "\u{ffff}",
     "\u{10000}",
+    "Ada B. Lovelace",
+    "ADA's stra\u{df}e",
+    "a1-b2_c3",
+    "\u{c9}a b a",
+];
+/// What somebody types to find them.
+const TYPED: [&str; 14] = [
+    "a",
+    "A",
+    "b",
+    "AD",
+    "ada b",
+    "lov",
+    "strass",
+    "STRASSE",
+    "é",
+    "e\u{301}a",
+    "1",
+    "b2",
+    "z9",
+    "\u{ffff} a",
 ];
 const NUMBERS: [f64; 14] = [
     0.0,
@@ -96,7 +118,7 @@ const NUMBERS: [f64; 14] = [
 /// Keys in data; the last ones no path can name.
 const KEYS: [&str; 14] =
     ["a", "b", "0", "é ü", "a b", "x$", "a[0]", "name", "?", "username", "", "a.b", "$a", "q\"\\"];
-const PATHS: [&str; 21] = [
+const PATHS: [&str; 22] = [
     "a",
     "b",
     "0",
@@ -117,6 +139,7 @@ const PATHS: [&str; 21] = [
     "custom.custom",
     "missing",
     "a.missing",
+    "custom.username",
     "username.a",
 ];
 
@@ -186,11 +209,14 @@ fn test() -> impl Strategy<Value = (String, Json)> {
         prop_oneof![8 => select(words).prop_map(Json::from), 1 => Just(Json::Null)].boxed()
     };
     let time = || (0..40_usize).prop_map(|at| json!(format!("at:{at}"))).boxed();
-    let timed = (select(vec!["created_at", "updated_at", "deactivated_at"]), ranged(time(), false));
+    let timed =
+        (select(vec!["created_at", "updated_at", "last_active", "deactivated_at"]), ranged(time(), false));
     prop_oneof![
         2 => (Just("id"), ranged(text(&IDS), true)),
         1 => (Just("role"), ranged(text(&["user", "admin", "x"]), true)),
         1 => (Just("name"), listed(text(&WORDS))),
+        2 => (select(vec!["id", "name", "username", "custom.username"]), typed()),
+        1 => (select(vec!["banned", "shadow_banned"]), op(&["", "$eq", "$ne"], any::<bool>().prop_map(Json::from))),
         1 => (Just("language"), listed(text(&["", "en", "fr"]))),
         1 => (Just("invisible"), op(&["", "$eq", "$ne"], any::<bool>().prop_map(Json::from))),
         1 => timed,
@@ -217,6 +243,10 @@ fn ranged(value: BoxedStrategy<Json>, negations: bool) -> BoxedStrategy<Json> {
     let negated = if negations { op(&["$ne"], value.clone()) } else { op(&["$eq"], value.clone()) };
     let listed_out = if negations { op(&["$nin"], list) } else { op(&["$in"], list) };
     prop_oneof![op(&["$gt", "$gte", "$lt", "$lte"], comparable), listed(value), negated, listed_out].boxed()
+}
+
+fn typed() -> BoxedStrategy<Json> {
+    op(&["$autocomplete"], select(&TYPED[..]).prop_map(Json::from))
 }
 
 fn teams() -> impl Strategy<Value = Json> {
@@ -263,7 +293,7 @@ fn filter() -> impl Strategy<Value = Json> {
 
 fn sort() -> impl Strategy<Value = Vec<Sort>> {
     let field = prop_oneof![
-        1 => select(vec!["id", "name", "role", "created_at", "updated_at"]),
+        1 => select(vec!["id", "name", "role", "created_at", "updated_at", "last_active"]),
         1 => path(),
     ];
     let ty = select(vec![ValueType::Text, ValueType::Number, ValueType::Bool]);

@@ -122,8 +122,8 @@ fn put_times(filter: &mut Json, stored: &[User]) {
         Json::String(text) if text.starts_with("at:") => {
             let at = text.trim_start_matches("at:").parse::<usize>().unwrap();
             let user = &stored[at % stored.len()];
-            let times = [Some(user.created_at), Some(user.updated_at), user.deactivated_at];
-            *text = times[at % 3].unwrap_or(user.created_at).to_string();
+            let times = [Some(user.created_at), Some(user.updated_at), user.deactivated_at, user.last_active];
+            *text = times[at % 4].unwrap_or(user.created_at).to_string();
         }
         _ => {}
     }

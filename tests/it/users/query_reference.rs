@@ -8,9 +8,9 @@ use usher::model::json::{Object, number};
 use usher::model::query::ValueType;
 use usher::model::user::{Profile, User};
 
-use super::query_cases::{Ask, Case, Seed, Sort};
+use super::query_cases::{Ask, Case, IDS, Seed, Sort};
 use super::query_law::{Page, check_case, run_cases};
-use crate::harness::{Answer, Caller, TestServer, each_backend, pb, struct_of};
+use crate::harness::{Answer, Caller, TestServer, each_backend, pb, struct_of, user};
 
 /// Stores the seeds of a case in place of those before, and asks everything in it.
 async fn check(caller: &Caller, case: &Case) -> Result<(), TestCaseError> {
@@ -92,8 +92,8 @@ fn user_of(user: pb::User) -> User {
         deactivated_at: user.deactivated_at.map(time),
         deleted_at: user.deleted_at.map(time),
         tokens_revoked_before: None,
-        last_active: None,
         avg_response_time: None,
+        last_active: user.last_active.map(time),
         version: user.version,
     }
 }
@@ -114,8 +114,19 @@ fn value_of(value: prost_types::Value) -> Value {
     }
 }
 
+/// Presence of some of the users, with ties: nothing that the cases do touches it.
+const PRESENCE: &str = "UPDATE users SET last_active = CASE \
+    WHEN id IN ('a', 'A', 'b') THEN 1700000000000001 WHEN id IN ('B', '0', 'aa') THEN 1700000000000002 \
+    WHEN id IN ('Z9', '-a') THEN 1800000000000000 END";
+
 each_backend! {
     async fn every_answer_is_that_of_the_reference(server: TestServer) {
+        server.upsert(IDS.map(user).to_vec()).await;
+        let (backend, place) = (server.backend().clone(), server.place().clone());
+        server.stop().await;
+        backend.meddle(&place, PRESENCE).await;
+        let server = backend.try_start_at(&place).await.unwrap();
+
         let (caller, runtime) = (Caller::clone(&server), tokio::runtime::Handle::current());
         let run = move || run_cases(|case| runtime.block_on(check(&caller, case)));
         if let Err(failed) = tokio::task::spawn_blocking(run).await {

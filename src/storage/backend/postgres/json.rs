@@ -58,6 +58,11 @@ impl JsonDialect for PostgresJson {
         Expr::cust_with_exprs("($1 @> $2 AND $1 <@ $2)", [teams(), names])
     }
 
+    fn is_one_of(&self, left: Expr, texts: &[&str]) -> Expr {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        Expr::cust_with_exprs("$1 = ANY($2)", [left, Expr::val(texts)])
+    }
+
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr {
         match ty {
             ValueType::Text => text_at(path),

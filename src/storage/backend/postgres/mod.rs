@@ -2,6 +2,7 @@
 
 pub mod json;
 mod listen;
+pub mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use sea_orm::{
 use tokio::sync::mpsc;
 
 use super::json::JsonDialect;
+use super::terms::TermDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
 
@@ -113,6 +115,10 @@ async fn limit(tx: &DatabaseTransaction, deadline: Deadline) -> Result<(), Store
 impl Backend for Postgres {
     fn json(&self) -> &dyn JsonDialect {
         &json::PostgresJson
+    }
+
+    fn terms(&self) -> &dyn TermDialect {
+        &terms::PostgresTerms
     }
 
     fn now(&self) -> Expr {

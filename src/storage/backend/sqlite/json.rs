@@ -58,6 +58,11 @@ impl JsonDialect for SqliteJson {
         Expr::cust_with_exprs(same, [teams(), count, teams(), other])
     }
 
+    fn is_one_of(&self, left: Expr, texts: &[&str]) -> Expr {
+        let texts = Expr::val(serde_json::json!(texts).to_string());
+        Expr::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [left, texts])
+    }
+
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr {
         match ty {
             ValueType::Text => text_at(path),

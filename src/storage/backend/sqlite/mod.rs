@@ -1,6 +1,7 @@
 //! SQLite: one writer that commits small writes together, a pool of readers, no other replica.
 
 pub mod json;
+pub mod terms;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use self::writer::Writer;
 use super::json::JsonDialect;
+use super::terms::TermDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
 
@@ -122,6 +124,10 @@ async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<Datab
 impl Backend for Sqlite {
     fn json(&self) -> &dyn JsonDialect {
         &json::SqliteJson
+    }
+
+    fn terms(&self) -> &dyn TermDialect {
+        &terms::SqliteTerms
     }
 
     fn now(&self) -> Expr {

@@ -1,0 +1,44 @@
+//! What users can be looked up by. Existing users get their terms in the background; see `storage::terms`.
+
+use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
+
+use crate::storage::backend::words;
+
+pub(super) struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &'static str {
+        "m0004_terms"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait has it so, and naming it binds it otherwise")]
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        for statement in TERMS.split_terminator(';') {
+            db.execute_unprepared(&words::spell(statement, db.get_database_backend())).await?;
+        }
+        Ok(())
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// No foreign key: PostgreSQL would look the user up once more for each term, which doubles the cost of one.
+/// The partial index holds the users whose terms are to be written, which is nobody most of the time.
+const TERMS: &str = "
+CREATE TABLE user_terms (
+    app_id integer NOT NULL,
+    user_id {text} NOT NULL,
+    path {text} NOT NULL,
+    value {text} NOT NULL,
+    PRIMARY KEY (app_id, user_id, path, value)
+){clustered};
+CREATE INDEX user_terms_found ON user_terms (app_id, path, value, user_id);
+ALTER TABLE users ADD COLUMN terms_version bigint;
+CREATE INDEX users_without_terms ON users (app_id, id) WHERE terms_version IS DISTINCT FROM version";
