@@ -25,6 +25,7 @@ pub const TABLE: &[(&str, Right)] = &[
     ("/usher.v1.UserService/CreateGuest", Right::Anybody),
     ("/usher.v1.UserService/GetUsers", Right::Own(role::READ_USER_OWNER)),
     ("/usher.v1.UserService/QueryUsers", Right::Server),
+    ("/usher.v1.UserService/StreamUsers", Right::Server),
     ("/usher.v1.UserService/DeactivateUser", Right::Server),
     ("/usher.v1.UserService/ReactivateUser", Right::Server),
     ("/usher.v1.UserService/DeactivateUsers", Right::Server),

@@ -9,6 +9,7 @@ pub mod partial;
 pub mod presence;
 pub mod query;
 mod signs;
+pub mod stream;
 pub mod terms;
 pub mod upsert;
 

@@ -51,7 +51,12 @@ impl Domain {
     }
 
     /// `users` with their blocks, from the first one on, for as many as an answer can hold at the most.
-    async fn with_some_blocks(&self, call: &Call, db: &Db, users: Vec<User>) -> Result<Vec<UserView>, Error> {
+    pub(super) async fn with_some_blocks(
+        &self,
+        call: &Call,
+        db: &Db,
+        users: Vec<User>,
+    ) -> Result<Vec<UserView>, Error> {
         let (mut views, mut bytes) = (Vec::with_capacity(users.len()), 0);
         for some in users.chunks(BLOCKS_AT_ONCE) {
             for view in with_blocks(db, call.app(), some.to_vec()).await? {

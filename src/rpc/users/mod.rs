@@ -8,6 +8,7 @@ mod lifecycle;
 mod partial;
 mod presence;
 mod query;
+mod stream;
 mod upsert;
 
 use tonic::Request;
@@ -52,6 +53,12 @@ impl UserService for Users {
         request: Request<pb::QueryUsersRequest>,
     ) -> RpcResult<pb::QueryUsersResponse> {
         query::query_users(&self.0, request).await
+    }
+
+    type StreamUsersStream = stream::Users;
+
+    async fn stream_users(&self, request: Request<pb::StreamUsersRequest>) -> RpcResult<stream::Users> {
+        stream::stream_users(&self.0, request)
     }
 
     async fn deactivate_user(

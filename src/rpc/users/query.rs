@@ -29,7 +29,7 @@ pub(super) async fn query_users(
     Ok(Response::new(pb::QueryUsersResponse { users, next_page_token, total }))
 }
 
-fn view(view: i32) -> Result<bool, Status> {
+pub(super) fn view(view: i32) -> Result<bool, Status> {
     match pb::UserView::try_from(view) {
         Ok(pb::UserView::Unspecified | pb::UserView::Basic) => Ok(false),
         Ok(pb::UserView::Full) => Ok(true),
@@ -37,7 +37,7 @@ fn view(view: i32) -> Result<bool, Status> {
     }
 }
 
-fn parse(message: pb::QueryUsersRequest, has_token: bool) -> Result<UserQuery, Status> {
+pub(super) fn parse(message: pb::QueryUsersRequest, has_token: bool) -> Result<UserQuery, Status> {
     let mut bad = Violations::new();
     let object = json::object(message.filter.unwrap_or_default(), "filter", &mut bad);
     let filter = filter::parse(&object, &mut bad).unwrap_or(Filter::ALL);

@@ -41,4 +41,5 @@ CREATE TABLE user_terms (
 ){clustered};
 CREATE INDEX user_terms_found ON user_terms (app_id, path, value, user_id);
 ALTER TABLE users ADD COLUMN terms_version bigint;
-CREATE INDEX users_without_terms ON users (app_id, id) WHERE terms_version IS DISTINCT FROM version";
+CREATE INDEX users_without_terms ON users (app_id, id)
+    WHERE CASE WHEN terms_version = version THEN 0 ELSE 1 END = 1";

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tempfile::TempDir;
+use usher::storage::Store;
+use usher::storage::backend::postgres::Postgres;
+use usher::storage::backend::sqlite::{Sharing, Sqlite};
 
 use super::client::Credentials;
 use super::postgres::TestDatabase;
@@ -106,6 +110,15 @@ impl Backend {
         let files = ["usher.db", "usher.db-wal"].map(|file| std::fs::read(place.data_dir.join(file)));
         let found = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
         files.iter().flatten().any(|bytes| found(bytes))
+    }
+
+    /// The database at `place`, as usher itself sees it.
+    pub(crate) async fn store(&self, place: &Place) -> Store {
+        let backend: Arc<dyn usher::storage::backend::Backend> = match &place.url {
+            None => Sqlite::open(&place.data_dir.join("usher.db"), 2, Sharing::Shared).await.unwrap(),
+            Some(url) => Postgres::open(url, None, 2, Duration::from_secs(60)).await.unwrap(),
+        };
+        Store::new(backend)
     }
 
     /// How often a task has been claimed.

@@ -118,6 +118,11 @@ pub(crate) fn program(place: &Place) -> Command {
 }
 
 impl Launch {
+    /// Where the server keeps its files.
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Adds a flag.
     #[must_use]
     pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
@@ -216,6 +221,14 @@ impl Process {
     /// What the program has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Bytes of memory that the program holds.
+    pub(crate) fn memory(&self) -> u64 {
+        let pid = self.child.id().expect("the program runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Kills the program as a power cut would, and tells how it was started.

@@ -1,0 +1,160 @@
+//! How databases answer queries: by an index, and never by reading everybody.
+
+use sea_orm::{ConnectionTrait, QueryTrait, Statement};
+use serde_json::{Value, json};
+use usher::model::clock::Timestamp;
+use usher::model::filter;
+use usher::model::id::AppId;
+use usher::model::query::{IdBounds, UserQuery, cursor_of};
+use usher::model::user::{User, UserInput};
+use usher::model::violation::Violations;
+use usher::storage::row::UserMarks;
+use usher::storage::upsert::{Stored, upsert_users};
+use usher::storage::{Db, Store, StoreError, Urgency, query};
+
+use crate::harness::{Kind, TestServer, each_backend};
+
+const APP: AppId = AppId(1);
+const USERS: i32 = 8_000;
+
+fn someone(number: i32) -> User {
+    let at = Timestamp::from_micros(1_700_000_000_000_000 + i64::from(number) * 1_000_000);
+    let input = UserInput {
+        id: format!("user-{number:06}"),
+        name: format!("Name{} Surname{}", number % 97, number % 1_009),
+        role: if number % 500 == 0 { "admin".to_owned() } else { String::new() },
+        teams: vec![format!("team-{}", number % 200)],
+        custom: json!({"city": format!("city-{}", number % 400), "level": number, "vip": number % 50 == 0})
+            .as_object()
+            .cloned()
+            .unwrap(),
+        ..UserInput::default()
+    };
+    User {
+        profile: input.check(&mut Violations::new()).unwrap(),
+        created_at: at,
+        updated_at: at,
+        deactivated_at: None,
+        deleted_at: None,
+        tokens_revoked_before: None,
+        last_active: None,
+        version: 1,
+    }
+}
+
+async fn seed(store: &Store) {
+    let users: Vec<i32> = (0..USERS).collect();
+    for some in users.chunks(500) {
+        let stored: Vec<Stored> = some
+            .iter()
+            .map(|number| Stored { user: someone(*number), marks: UserMarks::default() })
+            .collect();
+        let write = move |tx| {
+            let stored = stored.clone();
+            async move { upsert_users(&tx, APP, &stored).await }
+        };
+        store.write::<_, StoreError, _, _>(Urgency::Background, None, write).await.unwrap();
+    }
+}
+
+fn asked(filter: &Value) -> UserQuery {
+    UserQuery {
+        filter: filter::parse(filter.as_object().unwrap(), &mut Violations::new()).unwrap(),
+        sort: Vec::new(),
+        ids: IdBounds::ALL,
+        limit: 31,
+        offset: 0,
+        after: None,
+        include_deactivated: false,
+        include_deleted: false,
+    }
+}
+
+/// The plan of the database for a query, as it tells it.
+async fn plan(db: &Db, query: &UserQuery) -> String {
+    let database = db.get_database_backend();
+    let statement = query::select_page(db, APP, query).await.unwrap().build(database);
+    let (explain, column) = match database {
+        sea_orm::DbBackend::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
+        _ => ("EXPLAIN", "QUERY PLAN"),
+    };
+    let values = statement.values.map(|values| values.0).unwrap_or_default();
+    let explain = Statement::from_sql_and_values(database, format!("{explain} {}", statement.sql), values);
+    let rows = db.query_all_raw(explain).await.unwrap();
+    rows.iter().map(|row| row.try_get::<String>("", column).unwrap() + "\n").collect()
+}
+
+/// Users are read by their key, and terms by theirs.
+fn is_looked_up(kind: Kind, plan: &str, by_terms: bool) -> bool {
+    let (users, terms, all): (_, _, &[&str]) = match kind {
+        Kind::Sqlite => (
+            "SEARCH users USING INDEX sqlite_autoindex_users_1 (app_id=? AND id=?)",
+            "user_terms_found (app_id=? AND path=?",
+            &["SCAN users", "SCAN user_terms"],
+        ),
+        Kind::Postgres => {
+            ("users_pkey", "user_terms_found", &["Seq Scan on users", "Seq Scan on user_terms"])
+        }
+    };
+    plan.contains(users) && (!by_terms || plan.contains(terms)) && all.iter().all(|all| !plan.contains(all))
+}
+
+/// Users are read in the order of their creation, from a given place on.
+fn is_walked_from_a_place(kind: Kind, plan: &str) -> bool {
+    let line = plan.lines().position(|line| line.contains("users_created"));
+    let Some(line) = line else { return false };
+    let place = match kind {
+        Kind::Sqlite => plan.lines().nth(line).is_some_and(|line| line.contains("created_at")),
+        Kind::Postgres => {
+            plan.lines().skip(line).any(|line| line.contains("Index Cond") && line.contains("created_at"))
+        }
+    };
+    place && !plan.contains("Sort") && !plan.contains("TEMP B-TREE")
+}
+
+async fn check_walks(kind: Kind, db: &Db) {
+    let deep = asked(&json!({}));
+    let cursor = cursor_of(&someone(USERS / 2), &deep.order());
+    let next = plan(db, &UserQuery { after: Some(cursor), ..deep }).await;
+    assert!(is_walked_from_a_place(kind, &next), "the next page:\n{next}");
+    let range = json!({"created_at": {"$gt": "2023-11-15T00:00:00Z", "$lt": "2023-11-15T00:01:00Z"}});
+    let range = plan(db, &asked(&range)).await;
+    assert!(is_walked_from_a_place(kind, &range), "a range of time:\n{range}");
+}
+
+each_backend! {
+    async fn queries_read_whom_they_find_and_nobody_else(server: TestServer) {
+        let (backend, place, kind) = (server.backend().clone(), server.place().clone(), server.kind());
+        server.stop().await;
+        let store = backend.store(&place).await;
+        seed(&store).await;
+        let db = store.read(None).await.unwrap();
+        // With and without knowledge of what the tables hold.
+        for round in ["before", "after"] {
+            for (filter, by_terms) in [
+                (json!({"id": {"$in": ["user-000007", "user-000700", "nobody"]}}), false),
+                (json!({"role": "admin"}), true),
+                (json!({"teams": "team-7"}), true),
+                (json!({"teams": {"$in": ["team-7", "team-8"]}}), true),
+                (json!({"city": "city-7"}), true),
+                (json!({"city": "nowhere"}), true),
+                (json!({"city": "city-50", "vip": true}), true),
+                (json!({"level": {"$gte": 700, "$lt": 720}}), true),
+                (json!({"name": {"$autocomplete": "surname77"}}), true),
+                (json!({"name": "Name5 Surname102"}), true),
+                (json!({"id": {"$autocomplete": "000123"}}), true),
+                (json!({"$or": [{"city": "city-7"}, {"level": 5}]}), true),
+            ] {
+                let plan = plan(&db, &asked(&filter)).await;
+                assert!(is_looked_up(kind, &plan, by_terms), "{filter} {round} ANALYZE:\n{plan}");
+            }
+
+            // PostgreSQL looks at its tables by itself, SQLite never does.
+            if round == "after" || kind == Kind::Sqlite {
+                check_walks(kind, &db).await;
+            }
+            backend.meddle(&place, "ANALYZE").await;
+        }
+        store.close().await;
+    }
+}
