@@ -28,7 +28,7 @@ pub enum Candidates {
     /// By name.
     Ids(Vec<String>),
     /// Those whose ids a statement finds, in its column `user_id`.
-    Found(SelectStatement),
+    Found(Box<SelectStatement>),
 }
 
 /// Whom to read for `filter`; `None` where that is everybody.
@@ -49,7 +49,7 @@ pub(in crate::storage) async fn candidates(
     }
     Ok(best.map(|way| match way {
         Way::Ids(ids) => Candidates::Ids(ids),
-        Way::Terms(lookups) => Candidates::Found(select(app, &lookups, UnionType::Distinct)),
+        Way::Terms(lookups) => Candidates::Found(Box::new(select(app, &lookups, UnionType::Distinct))),
     }))
 }
 

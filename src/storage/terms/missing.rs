@@ -57,7 +57,9 @@ pub(in crate::storage) async fn complete(db: &Db, app: AppId, filter: Filter) ->
 fn collect(filter: &Filter, tests: &mut Vec<Words>) {
     match filter {
         Filter::And(parts) | Filter::Or(parts) | Filter::Nor(parts) => {
-            parts.iter().for_each(|part| collect(part, tests));
+            for part in parts {
+                collect(part, tests);
+            }
         }
         Filter::Test(field, Check::Autocomplete(prefixes)) => {
             tests.push(Words { field: field.clone(), prefixes: prefixes.clone(), ids: Vec::new() });

@@ -116,7 +116,7 @@ impl Backend {
     pub(crate) async fn store(&self, place: &Place) -> Store {
         let backend: Arc<dyn usher::storage::backend::Backend> = match &place.url {
             None => Sqlite::open(&place.data_dir.join("usher.db"), 2, Sharing::Shared).await.unwrap(),
-            Some(url) => Postgres::open(url, None, 2, Duration::from_secs(60)).await.unwrap(),
+            Some(url) => Postgres::open(url, None, 2, Duration::from_mins(1)).await.unwrap(),
         };
         Store::new(backend)
     }

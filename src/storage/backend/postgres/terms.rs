@@ -37,7 +37,7 @@ impl TermDialect for PostgresTerms {
         select.and_where(match candidates {
             Candidates::Ids(ids) => Expr::cust_with_exprs("$1 = ANY($2)", [id, Expr::val(ids)]),
             Candidates::Found(found) => {
-                let found = Expr::SubQuery(None, Box::new(found.into()));
+                let found = Expr::SubQuery(None, Box::new((*found).into()));
                 Expr::cust_with_exprs("$1 = ANY(ARRAY $2)", [id, found])
             }
         });

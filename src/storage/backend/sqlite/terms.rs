@@ -36,7 +36,7 @@ impl TermDialect for SqliteTerms {
                 .expr_as(Expr::col("value"), "user_id")
                 .from_function(Func::cust("json_each").arg(json!(ids).to_string()), Alias::new("one"))
                 .to_owned(),
-            Candidates::Found(found) => found,
+            Candidates::Found(found) => *found,
         };
         // SQLite takes tables that are joined so in the order they are written in.
         let found = Alias::new("found");
