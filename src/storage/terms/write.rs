@@ -66,16 +66,6 @@ pub(in crate::storage) async fn write_terms(tx: &Tx, app: AppId, users: &[&User]
     Ok(())
 }
 
-/// Removes the terms of users that are to be erased.
-pub async fn delete_terms(tx: &Tx, app: AppId, ids: &[&str]) -> Result<(), StoreError> {
-    user_term::Entity::delete_many()
-        .filter(user_term::Column::AppId.eq(app.0))
-        .filter(user_term::Column::UserId.is_in(ids.iter().copied()))
-        .exec(&**tx)
-        .await?;
-    Ok(())
-}
-
 /// Where [`write_missing`] goes on: app and user id.
 pub type Place = (i32, String);
 

@@ -34,7 +34,7 @@ pub(crate) use watch::Watch;
 pub(crate) use usher::proto::v1 as pb;
 
 /// A test that takes longer hangs.
-const TEST_LIMIT: Duration = Duration::from_mins(1);
+const TEST_LIMIT: Duration = Duration::from_mins(3);
 
 /// What a test can ask for as its argument.
 pub(crate) trait Subject: Sized {
@@ -60,12 +60,13 @@ pub(crate) fn run<S: Subject, F: Future<Output = ()>>(kind: Kind, test: impl FnO
     block_on(async { test(S::over(backend).await).await });
 }
 
-/// Runs `test` on a runtime of its own, for as long as a test may take.
+/// Runs `test` on a runtime of its own, for as long as a test may take, or as asked for more cases than usual.
 pub(crate) fn block_on(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let ended = runtime.block_on(async { tokio::time::timeout(TEST_LIMIT, test).await });
+    let limit = setting::setting("USHER_TEST_CASES").map_or(TEST_LIMIT, |_| TEST_LIMIT * 60);
+    let ended = runtime.block_on(async { tokio::time::timeout(limit, test).await });
     runtime.shutdown_timeout(Duration::from_secs(1));
-    assert!(ended.is_ok(), "the test did not end within {TEST_LIMIT:?}");
+    assert!(ended.is_ok(), "the test did not end within {limit:?}");
 }
 
 /// Lets something go on beside the test; it ends with the test's runtime.

@@ -28,11 +28,11 @@ pub(crate) fn questions() -> u32 {
 
 const ASKS: usize = 40;
 
-/// Runs `check` on as many cases as it takes for [`questions`] and shrinks the first one that fails.
+/// Runs `check` on as many cases as it takes for `questions` and shrinks the first one that fails.
 ///
 /// proptest is synchronous: call it off the runtime (`spawn_blocking`), with `check` blocking on a handle.
-pub(crate) fn run_cases(check: impl Fn(&Case) -> Result<(), TestCaseError>) {
-    let cases = questions().div_ceil(u32::try_from(ASKS).unwrap());
+pub(crate) fn run_cases(questions: u32, check: impl Fn(&Case) -> Result<(), TestCaseError>) {
+    let cases = questions.div_ceil(u32::try_from(ASKS).unwrap());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&case(ASKS), |case| check(&case));
     if let Err(failure) = outcome {

@@ -13,20 +13,20 @@ use crate::storage::terms::lookup::Candidates;
 #[derive(Debug, Clone, Copy)]
 pub struct SqliteTerms;
 
-const ROWS: &str = "SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2)";
-
 impl TermDialect for SqliteTerms {
     fn insert(&self, app: AppId, rows: Vec<TermRow>) -> Statement {
         // The condition keeps ON from being read as the beginning of a join.
-        let sql = format!(
-            "INSERT INTO user_terms (app_id, user_id, path, value) {ROWS} WHERE true ON CONFLICT DO NOTHING"
-        );
-        statement(&sql, app, &rows)
+        let sql = "INSERT INTO user_terms (app_id, user_id, path, value) \
+                   SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2) WHERE true \
+                   ON CONFLICT DO NOTHING";
+        statement(sql, app, &rows)
     }
 
     fn delete(&self, app: AppId, rows: Vec<TermRow>) -> Statement {
-        let sql = format!("DELETE FROM user_terms WHERE (app_id, user_id, path, value) IN ({ROWS})");
-        statement(&sql, app, &rows)
+        // By user: with an index for each part of a row, SQLite would try all of them with each other.
+        let sql = "DELETE FROM user_terms WHERE app_id = ?1 AND (user_id, +path, +value) IN \
+                   (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2))";
+        statement(sql, app, &rows)
     }
 
     fn narrow(&self, select: &mut SelectStatement, candidates: Candidates) {
