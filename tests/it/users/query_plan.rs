@@ -38,6 +38,7 @@ fn someone(number: i32) -> User {
         deleted_at: None,
         tokens_revoked_before: None,
         last_active: None,
+        avg_response_time: None,
         version: 1,
     }
 }
