@@ -16,6 +16,7 @@
 #[expect(dead_code, unused_imports, unused_macros, reason = "made for the tests, which use all of it")]
 mod harness;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use harness::{Answer as _, Backend, Kind, TestServer, pb, struct_of};
@@ -67,7 +68,8 @@ async fn measure(name: &str, backend: &Backend, sizes: &[u64]) {
         let medians = queries(&server, size, before.as_ref()).await;
         before = Some((size, medians));
     }
-    upserts(server, backend, stored).await;
+    upserts(&server, backend, stored).await;
+    server.stop().await;
 }
 
 fn someone(number: u64, round: u64) -> pb::UserInput {
@@ -201,109 +203,79 @@ struct Rows {
     terms: Vec<user_term::Model>,
 }
 
-/// Upserts over gRPC beside bare ones: the same rows, written to the same tables with the same indexes by
-/// plain statements, in transactions of the same size.
-async fn upserts(server: TestServer, backend: &Backend, stored: u64) {
-    let batches = |from: u64| (0..MEASURED).map(move |batch| from + batch * BATCH);
-    let mut took = [Duration::ZERO; 2];
-    for first in batches(stored) {
-        let begun = Instant::now();
-        store(&server, first..first + BATCH, 0).await;
-        took[0] += begun.elapsed();
-    }
-    let fresh = rows(backend, &server, stored).await;
-    for first in batches(stored) {
-        let begun = Instant::now();
-        store(&server, first..first + BATCH, 1).await;
-        took[1] += begun.elapsed();
-    }
-    let again = rows(backend, &server, stored).await;
-    let place = server.place().clone();
-    server.stop().await;
-
-    let database = backend.store(&place).await;
-    clear(&database, stored).await;
-    let bare = [bare(&database, &fresh, None).await, bare(&database, &again, Some(&fresh)).await];
-    for (at, what) in ["new", "again, one value changed"].into_iter().enumerate() {
-        let (ours, bare) = (rate(MEASURED * BATCH, took[at]), rate(MEASURED * BATCH, bare[at]));
-        println!("  upsert, {what}: {ours:.0} users/s, bare {bare:.0}: {:.2} of it", ours / bare);
+/// Upserts over gRPC beside bare ones, turn by turn: the same rows for another app, written to the same tables
+/// with the same indexes by plain statements, in transactions of the same size.
+async fn upserts(server: &TestServer, backend: &Backend, stored: u64) {
+    backend.create_app("bare", server.place()).await;
+    let database = backend.store(server.place()).await;
+    let mut before: Vec<Rows> = Vec::new();
+    for (round, what) in ["new", "again, one value changed"].into_iter().enumerate() {
+        let (mut ours, mut plain) = (Duration::ZERO, Duration::ZERO);
+        for batch in 0..MEASURED {
+            let first = stored + batch * BATCH;
+            let begun = Instant::now();
+            store(server, first..first + BATCH, round as u64).await;
+            ours += begun.elapsed();
+            let rows = rows(&database, first).await;
+            let at = usize::try_from(batch).unwrap();
+            plain += bare(&database, &rows, before.get(at).filter(|_| round > 0)).await;
+            if round == 0 {
+                before.push(rows);
+            }
+        }
+        let (ours, plain) = (rate(MEASURED * BATCH, ours), rate(MEASURED * BATCH, plain));
+        println!("  upsert, {what}: {ours:.0} users/s, bare {plain:.0}: {:.2} of it", ours / plain);
     }
     database.close().await;
 }
 
 const APP: AppId = AppId(1);
+const BARE: AppId = AppId(2);
 
-async fn rows(backend: &Backend, server: &TestServer, from: u64) -> Vec<Rows> {
-    let store = backend.store(server.place()).await;
-    let db = store.read(None).await.unwrap();
-    let mut batches = Vec::new();
-    for batch in 0..MEASURED {
-        let first = from + batch * BATCH;
-        let ids: Vec<String> = (first..first + BATCH).map(|number| format!("user-{number:08}")).collect();
-        let users = user::any(APP).filter(user::Column::Id.is_in(&ids)).all(&db).await.unwrap();
-        let terms = user_term::Entity::find()
-            .filter(user_term::Column::AppId.eq(APP.0))
-            .filter(user_term::Column::UserId.is_in(&ids))
-            .all(&db)
-            .await
-            .unwrap();
-        batches.push(Rows { users, terms });
-    }
-    drop(db);
-    store.close().await;
-    batches
-}
-
-/// Takes the measured users away again, so that the bare ones find what ours did.
-async fn clear(store: &Store, from: u64) {
-    let from = format!("user-{from:08}");
-    let clear = move |tx: usher::storage::Tx| {
-        let from = from.clone();
-        async move {
-            let terms = user_term::Entity::delete_many().filter(user_term::Column::AppId.eq(APP.0));
-            terms.filter(user_term::Column::UserId.gte(from.as_str())).exec(&*tx).await?;
-            let users = user::Entity::delete_many().filter(user::Column::AppId.eq(APP.0));
-            users.filter(user::Column::Id.gte(from.as_str())).exec(&*tx).await?;
-            Ok(())
-        }
-    };
-    store.write::<_, StoreError, _, _>(Urgency::Background, None, clear).await.unwrap();
+/// The rows of a batch, as those of the other app.
+async fn rows(database: &Store, first: u64) -> Rows {
+    let db = database.read(None).await.unwrap();
+    let ids: Vec<String> = (first..first + BATCH).map(|number| format!("user-{number:08}")).collect();
+    let users = user::any(APP).filter(user::Column::Id.is_in(&ids)).all(&db).await.unwrap();
+    let terms = user_term::Entity::find()
+        .filter(user_term::Column::AppId.eq(APP.0))
+        .filter(user_term::Column::UserId.is_in(&ids))
+        .all(&db)
+        .await
+        .unwrap();
+    Rows { users: users.into_iter().map(|user| user::Model { app_id: BARE.0, ..user }).collect(), terms }
 }
 
 /// Writes rows with plain statements: users all of them, terms as far as `before` had others.
-async fn bare(store: &Store, batches: &[Rows], before: Option<&[Rows]>) -> Duration {
-    let key = [user::Column::AppId, user::Column::Id];
+async fn bare(database: &Store, rows: &Rows, before: Option<&Rows>) -> Duration {
+    let row = |term: &user_term::Model| [term.user_id.clone(), term.path.clone(), term.value.clone()];
+    let other = |these: &[user_term::Model], those: &[user_term::Model]| {
+        let those: HashSet<_> = those.iter().map(row).collect();
+        these.iter().map(row).filter(|term| !those.contains(term)).collect::<Vec<_>>()
+    };
+    let had: &[_] = before.map_or(&[], |before| &before.terms);
+    let (fresh, gone, users) = (other(&rows.terms, had), other(had, &rows.terms), rows.users.clone());
     let columns: Vec<_> = user::Column::iter().skip(2).collect();
-    let mut took = Duration::ZERO;
-    for (at, Rows { users, terms }) in batches.iter().enumerate() {
-        let had: &[_] = before.map_or(&[], |before| before[at].terms.as_slice());
-        let row = |term: &user_term::Model| [term.user_id.clone(), term.path.clone(), term.value.clone()];
-        let other = |these: &[user_term::Model], those: &[user_term::Model]| {
-            let those: std::collections::HashSet<_> = those.iter().map(row).collect();
-            these.iter().map(row).filter(|term| !those.contains(term)).collect::<Vec<_>>()
-        };
-        let (fresh, gone, users) = (other(terms, had), other(had, terms), users.clone());
-        let conflict = OnConflict::columns(key).update_columns(columns.clone()).to_owned();
-        let begun = Instant::now();
-        let write = move |tx: usher::storage::Tx| {
-            let (fresh, gone, users, conflict) =
-                (fresh.clone(), gone.clone(), users.clone(), conflict.clone());
-            async move {
-                let rows = users.into_iter().map(user::Model::into_active_model);
-                let rows = rows.map(sea_orm::ActiveModelTrait::reset_all);
-                user::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(&*tx).await?;
-                let terms = tx.backend().terms();
-                if !gone.is_empty() {
-                    tx.execute_raw(terms.delete(APP, gone)).await?;
-                }
-                if !fresh.is_empty() {
-                    tx.execute_raw(terms.insert(APP, fresh)).await?;
-                }
-                Ok(())
+    let conflict =
+        OnConflict::columns([user::Column::AppId, user::Column::Id]).update_columns(columns).to_owned();
+
+    let begun = Instant::now();
+    let write = move |tx: usher::storage::Tx| {
+        let (fresh, gone, users, conflict) = (fresh.clone(), gone.clone(), users.clone(), conflict.clone());
+        async move {
+            let rows = users.into_iter().map(user::Model::into_active_model);
+            let rows = rows.map(sea_orm::ActiveModelTrait::reset_all);
+            user::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(&*tx).await?;
+            let terms = tx.backend().terms();
+            if !gone.is_empty() {
+                tx.execute_raw(terms.delete(BARE, gone)).await?;
             }
-        };
-        store.write::<_, StoreError, _, _>(Urgency::Background, None, write).await.unwrap();
-        took += begun.elapsed();
-    }
-    took
+            if !fresh.is_empty() {
+                tx.execute_raw(terms.insert(BARE, fresh)).await?;
+            }
+            Ok(())
+        }
+    };
+    database.write::<_, StoreError, _, _>(Urgency::Background, None, write).await.unwrap();
+    begun.elapsed()
 }

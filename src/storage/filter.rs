@@ -92,7 +92,10 @@ fn words(path: &str, prefixes: &[String]) -> Expr {
             .and_where(of_term(Value).between(prefix.as_str(), format!("{prefix}{LAST}")))
             .to_owned();
         // No EXISTS: SQLite 3.51 makes a join of it; see its `json.rs`.
-        Expr::SubQuery(None, Box::new(select.into())).eq(Expr::cust("1"))
+        // Not equal to 0: PostgreSQL takes that to hold of most, and walks in order until it has a page. Where it
+        // holds of few, they are looked up before.
+        let found = Expr::SubQuery(None, Box::new(select.into()));
+        Expr::from(Func::coalesce([found, Expr::cust("0")])).ne(Expr::cust("0"))
     });
     let current = of_user(Column::TermsVersion).eq(of_user(Column::Version));
     all_of(std::iter::once(current).chain(found).collect())

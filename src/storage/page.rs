@@ -8,26 +8,41 @@ use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect a
 use super::backend::json::{JsonDialect, any_of};
 use super::entity::user::{self, Column, Entity};
 use super::filter::to_condition;
+use crate::model::filter::{BuiltIn, Check, Comparison, Field, Filter, Value};
 use crate::model::id::AppId;
 use crate::model::query::{Cursor, Direction, IdBounds, KeyValue, Order, SortField, SortKey, UserQuery};
 
 /// The users that match, on whatever page, in no order.
 pub fn matching(app: AppId, query: &UserQuery, json: &dyn JsonDialect) -> Select<Entity> {
+    select(app, query, &query.filter, &query.ids, json)
+}
+
+fn select(
+    app: AppId,
+    query: &UserQuery,
+    filter: &Filter,
+    ids: &IdBounds,
+    json: &dyn JsonDialect,
+) -> Select<Entity> {
     let mut select = if query.include_deleted { user::any(app) } else { user::live(app) };
     if !query.include_deactivated {
         select = select.filter(Column::DeactivatedAt.is_null());
     }
-    within(select, &query.ids).filter(to_condition(&query.filter, json))
+    within(select, ids).filter(to_condition(filter, json))
 }
 
 /// One page of the users that match, in order.
 pub fn page(app: AppId, query: &UserQuery, json: &dyn JsonDialect) -> Select<Entity> {
     let order = query.order();
-    let mut select = matching(app, query, json);
-    if let Some(cursor) = &query.after {
-        debug_assert!(cursor.fits(&order), "whoever takes a cursor from a caller checks it");
-        select = select.filter(after(&order, cursor, json));
-    }
+    let mut select = match &query.after {
+        None => matching(app, query, json),
+        Some(cursor) => {
+            debug_assert!(cursor.fits(&order), "whoever takes a cursor from a caller checks it");
+            let (filter, ids) =
+                (beyond(&query.filter, &order, cursor), ids_beyond(&query.ids, &order, cursor));
+            select(app, query, &filter, &ids, json).filter(after(&order, cursor, json))
+        }
+    };
     for key in order.keys() {
         let (expr, direction) = (sorted_by(&key.field, json), direction(key.direction));
         // Said only where it matters: an index does not serve an order with NULLS LAST downwards.
@@ -38,6 +53,44 @@ pub fn page(app: AppId, query: &UserQuery, json: &dyn JsonDialect) -> Select<Ent
         };
     }
     select.limit(query.limit).offset((query.offset > 0).then_some(query.offset))
+}
+
+/// `filter` without what holds of everybody after `cursor` anyway: of two ends of a range SQLite takes either,
+/// and would begin each page at the beginning.
+fn beyond(filter: &Filter, order: &Order, cursor: &Cursor) -> Filter {
+    match filter {
+        Filter::And(parts) => Filter::And(parts.iter().map(|part| beyond(part, order, cursor)).collect()),
+        Filter::Test(Field::BuiltIn(field), Check::Compare(by, value)) => {
+            let Some((key, place)) = order.keys().first().zip(cursor.values().first()) else {
+                return filter.clone();
+            };
+            let found = match (field, &key.field, value, place) {
+                (BuiltIn::CreatedAt, SortField::CreatedAt, Value::Time(at), KeyValue::Time(place))
+                | (BuiltIn::UpdatedAt, SortField::UpdatedAt, Value::Time(at), KeyValue::Time(place)) => {
+                    place.cmp(&at.micros())
+                }
+                (BuiltIn::Id, SortField::Id, Value::Text(id), KeyValue::Text(place)) => place.cmp(id),
+                _ => return filter.clone(),
+            };
+            let onwards = match by {
+                Comparison::Greater | Comparison::GreaterOrEqual => Direction::Ascending,
+                Comparison::Less | Comparison::LessOrEqual => Direction::Descending,
+            };
+            if onwards == key.direction && by.holds(found) { Filter::ALL } else { filter.clone() }
+        }
+        other => other.clone(),
+    }
+}
+
+/// As [`beyond`].
+fn ids_beyond(ids: &IdBounds, order: &Order, cursor: &Cursor) -> IdBounds {
+    match (order.keys(), cursor.values()) {
+        ([key], [KeyValue::Text(place)]) if ids.hold(place) => match key.direction {
+            Direction::Ascending => IdBounds { lower: Bound::Unbounded, upper: ids.upper.clone() },
+            Direction::Descending => IdBounds { lower: ids.lower.clone(), upper: Bound::Unbounded },
+        },
+        _ => ids.clone(),
+    }
 }
 
 fn within(select: Select<Entity>, ids: &IdBounds) -> Select<Entity> {
@@ -162,7 +215,6 @@ mod tests {
     use sea_orm::{DbBackend, QueryTrait as _};
 
     use super::*;
-    use crate::model::filter::Filter;
     use crate::storage::backend::postgres::json::PostgresJson;
 
     fn sql(sort: Vec<SortKey>, cursor: &str) -> String {

@@ -10,13 +10,14 @@ use super::write::is_missing;
 use super::{ID, MANY, NAME, ROLE, TEAM, USERNAME, as_member, cut, written};
 use crate::model::filter::{BuiltIn, Check, Comparison, CustomPath, Field, Filter, Value};
 use crate::model::id::AppId;
+use crate::model::role;
 use crate::model::words::words;
 use crate::storage::entity::{user, user_term};
 use crate::storage::{Db, StoreError};
 
 /// The most users that are looked up one by one. About as many as are read on the way to a page of thirty
 /// when walking through a million.
-const MOST: u64 = 5_000;
+const MOST: u64 = 3_000;
 /// Ways that are counted.
 const WAYS: usize = 8;
 /// Sorts after everything that a word goes on with.
@@ -38,7 +39,7 @@ pub(in crate::storage) async fn candidates(
     filter: &Filter,
 ) -> Result<Option<Candidates>, StoreError> {
     let (mut best, mut fewest) = (None, MOST + 1);
-    for way in ways(filter).into_iter().take(WAYS) {
+    for way in merged(ways(filter)).into_iter().take(WAYS) {
         let count = match &way {
             Way::Ids(ids) => ids.len() as u64,
             Way::Terms(lookups) => count(db, app, lookups, fewest).await?,
@@ -84,6 +85,38 @@ fn ways(filter: &Filter) -> Vec<Way> {
     }
 }
 
+/// `ways`, where those to two ranges of one path are one to what they have in common.
+fn merged(ways: Vec<Way>) -> Vec<Way> {
+    let mut merged: Vec<Way> = Vec::new();
+    for way in ways {
+        let meets = |other: &mut Way| other.narrow(&way);
+        if !merged.iter_mut().any(meets) {
+            merged.push(way);
+        }
+    }
+    merged
+}
+
+impl Way {
+    /// Narrows a range to what it has in common with `other`; false where they are not ranges of one path.
+    fn narrow(&mut self, other: &Self) -> bool {
+        let (Self::Terms(these), Self::Terms(those)) = (self, other) else { return false };
+        // Free data, and nothing besides.
+        let ([this, many], [that, more]) = (these.as_mut_slice(), those.as_slice()) else { return false };
+        if this.path != that.path || many.path != MANY || more.path != MANY {
+            return false;
+        }
+        match (&mut this.values, &that.values) {
+            (Values::Between(low, high), Values::Between(lower, higher)) => {
+                *low = std::cmp::max(lower, low).clone();
+                *high = std::cmp::min(higher, high).clone();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A way to whoever can match any of `parts`.
 fn either(parts: &[Filter]) -> Option<Way> {
     let mut ways = parts.iter().map(|part| ways(part).into_iter().next());
@@ -107,7 +140,9 @@ fn built_in(field: BuiltIn, check: &Check) -> Vec<Way> {
             let words: Option<Vec<String>> = texts(values).into_iter().map(longest).collect();
             words.map(|words| any_of(NAME, words)).unwrap_or_default()
         }
-        (BuiltIn::Role, Check::AnyOf(values)) => any_of(ROLE, cut_all(values)),
+        (BuiltIn::Role, Check::AnyOf(values)) if !values.contains(&Value::Text(role::DEFAULT.to_owned())) => {
+            any_of(ROLE, cut_all(values))
+        }
         (BuiltIn::Teams, Check::AnyOf(values)) if !has_null(values) => any_of(TEAM, cut_all(values)),
         (BuiltIn::Teams, Check::Contains(Value::Text(team))) => any_of(TEAM, vec![cut(team)]),
         (BuiltIn::Teams, Check::Exactly(teams)) => {
@@ -257,6 +292,7 @@ mod tests {
             json!({"city": {"$exists": true}}),
             json!({"name": {"$in": ["x", ""]}}),
             json!({"name": "%"}),
+            json!({"role": {"$in": ["admin", "user"]}}),
             json!({"teams": null}),
             json!({"$nor": [{"city": "x"}]}),
             json!({"$or": [{"city": "x"}, {"language": "en"}]}),
@@ -276,5 +312,11 @@ mod tests {
         assert_eq!(range(json!({"$lte": "x"})), between("s", "sx"));
         assert_eq!(range(json!({"$lt": 0})), between("n", "n8000000000000000"));
         assert_eq!(range(json!({"$gte": 0})), between("n8000000000000000", "o"));
+        let both = merged(range(json!({"$gte": "b", "$lt": "c"})));
+        assert_eq!(both, between("sb", "sc"));
+        assert_eq!(merged(ways_of(&json!({"a": {"$gt": 1}, "b": {"$lt": 2}}))).len(), 2);
+        assert_eq!(merged(ways_of(&json!({"a": {"$gt": 1, "$lt": "x"}}))).len(), 1);
+        let either = json!({"a": {"$lt": 5}, "$or": [{"a": {"$gt": 1}}, {"b": 2}]});
+        assert_eq!(merged(ways_of(&either)), ways_of(&either));
     }
 }

@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 
 use crate::model::filter::{CustomPath, Value};
 use crate::model::json::Object;
+use crate::model::role;
 use crate::model::user::User;
 use crate::model::words::words;
 
@@ -41,7 +42,10 @@ fn terms_of(user: &User) -> BTreeSet<Term> {
     let profile = &user.profile;
     let mut terms = BTreeSet::new();
     let mut add = |path: &str, value: String| terms.insert((path.to_owned(), value));
-    add(ROLE, cut(&profile.role));
+    // Of the role of nearly everybody it would tell nothing.
+    if profile.role != role::DEFAULT {
+        add(ROLE, cut(&profile.role));
+    }
     for team in &profile.teams {
         add(TEAM, cut(team));
     }
