@@ -100,9 +100,9 @@ fn merged(ways: Vec<Way>) -> Vec<Way> {
 impl Way {
     /// Narrows a range to what it has in common with `other`; false where they are not ranges of one path.
     fn narrow(&mut self, other: &Self) -> bool {
-        let (Self::Terms(these), Self::Terms(those)) = (self, other) else { return false };
+        let (Self::Terms(mine), Self::Terms(theirs)) = (self, other) else { return false };
         // Free data, and nothing besides.
-        let ([this, many], [that, more]) = (these.as_mut_slice(), those.as_slice()) else { return false };
+        let ([this, many], [that, more]) = (mine.as_mut_slice(), theirs.as_slice()) else { return false };
         if this.path != that.path || many.path != MANY || more.path != MANY {
             return false;
         }
