@@ -50,7 +50,7 @@ enum Verb {
     MasterKey(master_key::MasterKey),
     /// Mints and judges tokens.
     Token(token::Token),
-    /// Imports users from a file: a JSON array or JSON lines.
+    /// Imports users and content from a file: a JSON array or JSON lines.
     Import(import::Import),
     /// Finds, reads and writes users.
     Users(users::Users),

@@ -2,7 +2,9 @@
 
 pub mod call;
 pub mod clock;
+pub mod content;
 pub mod filter;
+pub mod footprint;
 pub mod id;
 pub mod import;
 pub mod json;

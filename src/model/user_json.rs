@@ -87,11 +87,11 @@ fn push_object(settings: PushNotifications) -> Object {
 }
 
 /// The value of `name`, absent where null.
-fn value(item: &mut Object, name: &str) -> Option<Value> {
+pub(super) fn value(item: &mut Object, name: &str) -> Option<Value> {
     item.remove(name).filter(|value| !value.is_null())
 }
 
-fn text(item: &mut Object, name: &str, bad: &mut Violations) -> String {
+pub(super) fn text(item: &mut Object, name: &str, bad: &mut Violations) -> String {
     match value(item, name) {
         None => String::new(),
         Some(Value::String(text)) => text,
@@ -102,7 +102,7 @@ fn text(item: &mut Object, name: &str, bad: &mut Violations) -> String {
     }
 }
 
-fn flag(item: &mut Object, name: &str, path: &str, bad: &mut Violations) -> bool {
+pub(super) fn flag(item: &mut Object, name: &str, path: &str, bad: &mut Violations) -> bool {
     match value(item, name) {
         None => false,
         Some(Value::Bool(flag)) => flag,

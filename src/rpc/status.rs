@@ -124,12 +124,19 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         Reason::UserNotFound
         | Reason::RoleNotFound
         | Reason::TaskNotFound
+        | Reason::ChannelNotFound
         | Reason::CallNotFound
+        | Reason::MessageNotFound
+        | Reason::FeedNotFound
+        | Reason::ActivityNotFound
+        | Reason::CommentNotFound
+        | Reason::MemberNotFound
         | Reason::KeyNotFound => Code::NotFound,
         Reason::RequestIdReused | Reason::NameTaken => Code::AlreadyExists,
         Reason::UserDeleted
         | Reason::UserDeactivated
         | Reason::UserNotDeactivated
+        | Reason::TeamMismatch
         | Reason::TaskFinished
         | Reason::TaskNotFailed
         | Reason::SessionEnded
@@ -184,6 +191,7 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::RoleNotFound => "names a role that does not exist",
         Reason::PermissionMissing => "only a server token may change this",
         Reason::NameTaken => "another user has this name; choose another",
+        Reason::ChannelNotFound => "there is no such channel in this app",
         Reason::VersionMismatch => "the user has another version; read it and decide anew",
         Reason::CallNotFound => "there is no such call in this app",
         Reason::KeyNotFound => "there is no such key in this app",

@@ -101,6 +101,7 @@ pub async fn insert_missing(tx: &Tx, app: AppId, calls: &[Cid], now: Timestamp) 
             started_at: None,
             ended_at: None,
             created_at: now.micros(),
+            import_no: None,
         })
     });
     call::Entity::insert_many(rows)
@@ -126,6 +127,7 @@ pub async fn insert_member(
         user_id: user.as_str().to_owned(),
         role: role.to_owned(),
         created_at: now.micros(),
+        import_no: None,
     };
     let inserted = call_member::Entity::insert(call_member::ActiveModel::from(row))
         .on_conflict(OnConflict::new().do_nothing().to_owned())

@@ -1,4 +1,4 @@
-//! `usher import`: a file of users into the server, resumable and in constant memory.
+//! `usher import`: a file of users and content into the server, resumable and in constant memory.
 //!
 //! `source` reads the file and `split` cuts it; `window` holds what is on its way and `tally` keeps the
 //! books; `session` moves it all; `report` tells of it. An import is named after the content of its file,
@@ -26,8 +26,8 @@ use source::Source;
 
 const AGAIN: &str = "hint: what was stored stays stored; run the same command again to go on from there";
 
-/// The file holds objects like `{"type": "user", "item": {"id": "ada"}}`. Exits with 3 where items were
-/// refused; each is told by file and line. Interrupted, the same command goes on where it stopped.
+/// The file holds objects like `{"type": "user", "item": {"id": "ada"}}`, of every kind that
+/// ContentService.ImportContent names, in any order. Exits with 3 where items were refused; each is told by file and line. Interrupted, the same command goes on where it stopped.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// A JSON array, or JSON lines.

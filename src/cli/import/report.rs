@@ -26,6 +26,8 @@ pub(super) struct Standing {
     pub(super) counts: Counts,
     pub(super) of_this_run: u64,
     pub(super) committed: Option<i64>,
+    /// Items that wait for what they refer to.
+    pub(super) waiting: u64,
     /// Bytes of the file that are dealt with.
     pub(super) position: u64,
     pub(super) size: u64,
@@ -181,6 +183,7 @@ impl Report {
             Some(text::plural(standing.counts.sum(), "item")),
             self.items.per_second(now, standing.of_this_run).map(text::rate),
             (refused > 0).then(|| format!("{} refused", text::count(refused))),
+            (standing.waiting > 0).then(|| format!("{} waiting", text::count(standing.waiting))),
             left.map(|left| format!("{} left", text::duration(left))),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -203,6 +206,7 @@ fn append(event: &mut Value, standing: &Standing) {
     fields.insert("accepted".to_owned(), json!(accepted));
     fields.insert("skipped".to_owned(), json!(skipped));
     fields.insert("refused".to_owned(), json!(refused));
+    fields.insert("waiting".to_owned(), json!(standing.waiting));
     fields.insert("of_this_run".to_owned(), json!(standing.of_this_run));
     fields.insert("bytes_done".to_owned(), json!(standing.position));
     fields.insert("bytes".to_owned(), json!(standing.size));
@@ -230,6 +234,9 @@ fn summary(ending: Ending, standing: &Standing) -> Vec<String> {
     lines.push(format!("accepted: {}", counts.accepted));
     lines.push(format!("skipped: {}", counts.skipped));
     lines.push(format!("refused: {}", counts.refused));
+    if standing.waiting > 0 {
+        lines.push(format!("waiting: {}, for what they refer to", standing.waiting));
+    }
     lines.push(format!("elapsed: {}", text::duration(*elapsed)));
     lines.push(format!("rate: {}", text::rate(meter::of(*of_this_run, elapsed.as_secs_f64()))));
     lines

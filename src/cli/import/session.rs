@@ -126,6 +126,7 @@ impl Session {
             counts: self.tally.totals(),
             of_this_run: self.tally.of_this_run(),
             committed: self.tally.committed(),
+            waiting: self.tally.waiting(),
             position: self.position,
             size: self.plan.source.size,
             elapsed: self.began.elapsed(),
@@ -189,8 +190,12 @@ impl Session {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
-            if self.stop.is_some() || self.all_sent() {
+            // Ending our side tells the server that nothing more comes, ever: what waits is judged then.
+            if self.all_sent() && self.read == Some(Ok(())) && self.stop.is_none() {
                 items = None;
+            }
+            if let Some(finish) = self.broken_off() {
+                return Ok(finish);
             }
             let waits = items.is_none() || self.window.awaits_answer();
             let wants_more = self.stop.is_none() && self.read.is_none() && self.window.has_room();
@@ -200,7 +205,7 @@ impl Session {
                     Some(ack) => self.acknowledge(ack).await,
                     None => return self.ended(),
                 },
-                permit = room(items.as_ref()), if self.window.unsent().is_some() => self.send(permit, items.as_ref()),
+                permit = room(items.as_ref()), if self.window.unsent().is_some() && self.stop.is_none() => self.send(permit, items.as_ref()),
                 step = self.file.recv(), if wants_more => self.take(step),
                 () = self.interrupt.wait() => match self.stop {
                     None => self.stop = Some(Instant::now() + self.farewell),
@@ -214,6 +219,21 @@ impl Session {
 
     fn all_sent(&self) -> bool {
         self.read.is_some() && self.window.unsent().is_none()
+    }
+
+    /// How it ends where the file was not read to its end, once everything sent is acknowledged.
+    fn broken_off(&mut self) -> Option<Finish> {
+        if self.window.awaits_answer() {
+            return None;
+        }
+        match &self.read {
+            _ if self.stop.is_some() => Some(Finish::Interrupted),
+            Some(Err(fault)) if self.window.is_empty() => {
+                self.position = self.plan.source.size;
+                Some(Finish::Read(Some(fault.clone())))
+            }
+            _ => None,
+        }
     }
 
     /// Sends what there is room for.

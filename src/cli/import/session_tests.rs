@@ -11,6 +11,7 @@ use tonic::{Request, Response};
 
 use super::super::tally::Counts;
 use super::*;
+use crate::proto::v1 as pb;
 use crate::proto::v1::content_service_server::{ContentService, ContentServiceServer};
 
 const BATCH: usize = 3;
@@ -50,7 +51,7 @@ impl Book {
     fn so_far(&self) -> ImportContentResponse {
         let accepted = i64::try_from(self.stored.len()).unwrap();
         let refused = self.refused.iter().map(|offset| refusal(*offset)).collect();
-        ImportContentResponse { committed_offset: self.committed, accepted, skipped: 0, refused }
+        ImportContentResponse { committed_offset: self.committed, accepted, refused, ..Default::default() }
     }
 }
 
@@ -114,6 +115,27 @@ impl ContentService for Fake {
             }
         };
         Ok(Response::new(Box::pin(acks)))
+    }
+
+    async fn get_channel(
+        &self,
+        _: Request<pb::GetChannelRequest>,
+    ) -> Result<Response<pb::GetChannelResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn list_messages(
+        &self,
+        _: Request<pb::ListMessagesRequest>,
+    ) -> Result<Response<pb::ListMessagesResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn get_footprint(
+        &self,
+        _: Request<pb::GetFootprintRequest>,
+    ) -> Result<Response<pb::GetFootprintResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
     }
 }
 

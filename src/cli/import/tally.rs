@@ -1,7 +1,7 @@
 //! The books of an import: what was stored, what was refused, and which refusals were told before.
 //!
-//! Acknowledgements of one stream sum to the whole import, so each stream begins the sum anew. What was
-//! refused at or below an offset that an earlier stream had acknowledged was told then, and is not again.
+//! Acknowledgements of one stream sum to the whole import, so each stream begins the sum anew. Every stream
+//! tells all refusals from the first one on, in one order; as many as were told before are not told again.
 
 use crate::proto::v1::{ImportContentResponse, ImportRefusal};
 
@@ -49,7 +49,10 @@ pub(super) struct Tally {
     committed: Option<i64>,
     /// What the stream has told so far was done before it.
     recounting: Recount,
-    told: Option<i64>,
+    /// Refusals told since this program began, and by this stream.
+    told: usize,
+    heard: usize,
+    waiting: u64,
 }
 
 impl Tally {
@@ -58,7 +61,7 @@ impl Tally {
         self.stream = Counts::default();
         self.streams += 1;
         self.recounting = Recount::First;
-        self.told = self.committed;
+        self.heard = 0;
     }
 
     /// Books an acknowledgement, and gives back the refusals that were not told before.
@@ -73,8 +76,16 @@ impl Tally {
         if self.recounting == Recount::Going && self.streams == 1 {
             self.before = self.stream;
         }
-        ack.refused.retain(|refusal| self.told.is_none_or(|told| refusal.offset > told));
-        ack.refused
+        self.waiting = u64::try_from(ack.waiting).unwrap_or(0);
+        let known = self.told.saturating_sub(self.heard).min(ack.refused.len());
+        self.heard += ack.refused.len();
+        self.told = self.told.max(self.heard);
+        ack.refused.split_off(known)
+    }
+
+    /// Items that wait for what they refer to.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting
     }
 
     /// Notes an item refused without asking the server.
@@ -112,7 +123,7 @@ mod tests {
 
     fn ack(committed: Option<i64>, accepted: i64, refused: &[i64]) -> ImportContentResponse {
         let refused = refused.iter().map(|offset| refusal(*offset)).collect();
-        ImportContentResponse { committed_offset: committed, accepted, skipped: 0, refused }
+        ImportContentResponse { committed_offset: committed, accepted, refused, ..Default::default() }
     }
 
     fn told(refusals: &[ImportRefusal]) -> Vec<i64> {
@@ -151,6 +162,19 @@ mod tests {
         tally.book(ack(Some(9), 7, &[1, 2]));
         assert_eq!(told(&tally.book(ack(Some(9), 0, &[3]))), [3]);
         assert_eq!((tally.totals().refused, tally.of_this_run()), (3, 0));
+    }
+
+    #[test]
+    fn an_item_that_was_refused_after_waiting_is_told_though_later_ones_are_committed() {
+        let mut tally = Tally::default();
+        tally.begin();
+        tally.book(ack(None, 0, &[]));
+        assert_eq!(told(&tally.book(ack(Some(4), 3, &[2]))), [2]);
+        assert_eq!(told(&tally.book(ack(Some(9), 4, &[8, 1]))), [8, 1]);
+
+        tally.begin();
+        assert_eq!(told(&tally.book(ack(Some(9), 7, &[]))), Vec::<i64>::new());
+        assert_eq!(told(&tally.book(ack(Some(9), 0, &[2, 8, 1, 0]))), [0], "its acknowledgement was lost");
     }
 
     #[test]

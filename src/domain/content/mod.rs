@@ -1,4 +1,7 @@
-//! What users made elsewhere, taken in.
+//! What users make in chat, video and feeds: taking it in, and reading it.
 
 pub mod calls;
+pub mod channels;
+pub mod footprint;
 pub mod import;
+pub mod messages;

@@ -50,9 +50,11 @@ fn acks(
         let mut told = None;
         while import.committed_offset().is_some() {
             let deadline = Deadline::after(timeout);
-            let earlier = domain.earlier_refusals(&import, told, deadline).await.map_err(status::of)?;
-            let Some((last, _)) = earlier.refused.last() else { break };
-            told = Some(*last);
+            let (earlier, last) = domain.earlier_refusals(&import, told, deadline).await.map_err(status::of)?;
+            if last.is_none() {
+                break;
+            }
+            told = last;
             yield encode(earlier);
         }
 
@@ -64,7 +66,14 @@ fn acks(
             }
             match ending {
                 Ending::More => {}
-                Ending::Done => break,
+                Ending::Done => {
+                    let deadline = Deadline::after(timeout);
+                    let judged = domain.finish_import(&mut import, deadline).await.map_err(status::of)?;
+                    if let Some(ack) = judged {
+                        yield encode(ack);
+                    }
+                    break;
+                }
                 // What came before it is stored and told.
                 Ending::Failed(status) => Err(status)?,
             }
@@ -169,5 +178,6 @@ fn encode(ack: Ack) -> pb::ImportContentResponse {
         accepted: ack.accepted,
         skipped: ack.skipped,
         refused: refused.collect(),
+        waiting: ack.waiting,
     }
 }

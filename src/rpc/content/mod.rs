@@ -1,7 +1,11 @@
 //! `usher.v1.ContentService`.
 
 mod calls;
+mod channels;
+mod encode;
+mod footprint;
 mod import;
+mod messages;
 
 use tonic::{Request, Streaming};
 
@@ -31,5 +35,26 @@ impl ContentService for Content {
 
     async fn get_call(&self, request: Request<pb::GetCallRequest>) -> RpcResult<pb::GetCallResponse> {
         calls::get_call(self, request).await
+    }
+
+    async fn get_channel(
+        &self,
+        request: Request<pb::GetChannelRequest>,
+    ) -> RpcResult<pb::GetChannelResponse> {
+        channels::get_channel(&self.domain, request).await
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<pb::ListMessagesRequest>,
+    ) -> RpcResult<pb::ListMessagesResponse> {
+        messages::list_messages(&self.domain, request).await
+    }
+
+    async fn get_footprint(
+        &self,
+        request: Request<pb::GetFootprintRequest>,
+    ) -> RpcResult<pb::GetFootprintResponse> {
+        footprint::get_footprint(&self.domain, request).await
     }
 }

@@ -61,6 +61,9 @@ pub trait Backend: Send + Sync {
     /// Makes `select` lock the rows it finds until the end of the transaction.
     fn lock(&self, select: &mut SelectStatement);
 
+    /// Makes `select` keep the rows it finds from being removed until the end of the transaction.
+    fn lock_shared(&self, select: &mut SelectStatement);
+
     /// As [`Self::lock`], leaving out rows that others have locked.
     fn lock_free_ones(&self, select: &mut SelectStatement);
 

@@ -16,6 +16,8 @@ pub struct Model {
     pub user_id: String,
     pub role: String,
     pub created_at: i64,
+    /// As in `users`.
+    pub import_no: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

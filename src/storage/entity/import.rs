@@ -20,6 +20,10 @@ pub struct Model {
     pub skipped: i64,
     pub created_at: i64,
     pub updated_at: i64,
+    /// Items taken in so far, whatever became of them.
+    pub items: i64,
+    /// Items refused so far, by which refusals are numbered.
+    pub refused: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,8 @@ pub struct Model {
     pub reason: String,
     pub field: String,
     pub message: String,
+    /// In the order told, from 1; 0 where a version before numbers told them by offset.
+    pub no: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

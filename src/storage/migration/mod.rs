@@ -8,6 +8,7 @@ mod m0002_revocation;
 mod m0003_presence;
 mod m0004_terms;
 mod m0005_profile;
+mod m0006_content;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_presence::Migration),
             Box::new(m0004_terms::Migration),
             Box::new(m0005_profile::Migration),
+            Box::new(m0006_content::Migration),
         ]
     }
 }

@@ -16,6 +16,15 @@ pub(crate) struct Tally {
     pub(crate) accepted: i64,
     pub(crate) skipped: i64,
     pub(crate) refused: Vec<pb::ImportRefusal>,
+    /// As the last acknowledgement tells.
+    pub(crate) waiting: i64,
+}
+
+impl Tally {
+    /// Offset, reason and field of everything refused.
+    pub(crate) fn refusals(&self) -> Vec<(i64, &str, &str)> {
+        self.refused.iter().map(|one| (one.offset, one.reason.as_str(), one.field.as_str())).collect()
+    }
 }
 
 /// An open import.
@@ -23,6 +32,11 @@ pub(crate) struct Import {
     steps: Option<mpsc::Sender<pb::ImportContentRequest>>,
     answers: Streaming<pb::ImportContentResponse>,
     tally: Tally,
+}
+
+/// An item of any kind, in the envelope of the tool.
+pub(crate) fn item(kind: &str, item: Value) -> Value {
+    json!({"type": kind, "item": item})
 }
 
 /// A user item of an import, in the envelope of the tool.
@@ -62,7 +76,36 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Imports items of any kinds, whole, with their positions as offsets, and tells what became of them.
+    pub(crate) async fn import_items(&self, import_id: &str, items: &[Value]) -> Tally {
+        let mut import = self.import(import_id, pb::ImportMode::Upsert).await;
+        import.send_all(items).await;
+        import.finish().await
+    }
+
+    /// As [`Self::import_items`], where all must be stored.
+    pub(crate) async fn imported(&self, import_id: &str, items: &[Value]) {
+        let tally = self.import_items(import_id, items).await;
+        assert_eq!((tally.refusals(), tally.accepted), (vec![], i64::try_from(items.len()).unwrap()));
+    }
+}
+
 impl Import {
+    /// Sends items of any kinds, whole, with their positions as offsets.
+    pub(crate) async fn send_all(&mut self, items: &[Value]) {
+        for (offset, item) in items.iter().enumerate() {
+            self.send(i64::try_from(offset).unwrap(), item.to_string().as_bytes()).await;
+        }
+    }
+
+    /// Waits until everything up to `offset` is taken in.
+    pub(crate) async fn committed(&mut self, offset: i64) {
+        while self.tally.committed_offset < Some(offset) {
+            self.acknowledged().await.unwrap().expect("the stream is open");
+        }
+    }
+
     /// Sends one item.
     pub(crate) async fn send(&mut self, offset: i64, json: &[u8]) {
         self.send_step(Step::Item(pb::ImportItem { offset, json: json.to_vec() })).await;
@@ -86,6 +129,7 @@ impl Import {
         self.tally.accepted += told.accepted;
         self.tally.skipped += told.skipped;
         self.tally.refused.extend(told.refused.clone());
+        self.tally.waiting = told.waiting;
         Ok(Some(told))
     }
 

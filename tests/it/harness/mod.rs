@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 pub(crate) use backend::{Backend, Kind, Place};
 pub(crate) use client::{Caller, Credentials, now};
 pub(crate) use expect::{Answer, fields_of, metadata_of, reason_of, retry_of, told};
-pub(crate) use import::{Import, Tally, user_item};
+pub(crate) use import::{Import, Tally, item, user_item};
 pub(crate) use process::{Launch, Process, program};
 pub(crate) use seed::{struct_of, user, user_ids};
 pub(crate) use server::TestServer;

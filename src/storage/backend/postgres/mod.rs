@@ -129,6 +129,10 @@ impl Backend for Postgres {
         select.lock(LockType::Update);
     }
 
+    fn lock_shared(&self, select: &mut SelectStatement) {
+        select.lock(LockType::KeyShare);
+    }
+
     fn lock_free_ones(&self, select: &mut SelectStatement) {
         select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }

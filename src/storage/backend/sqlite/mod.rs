@@ -138,6 +138,8 @@ impl Backend for Sqlite {
         // There is one writer: whatever it reads stands still.
     }
 
+    fn lock_shared(&self, _: &mut SelectStatement) {}
+
     fn lock_free_ones(&self, _: &mut SelectStatement) {}
 
     async fn reader(self: Arc<Self>, _: Option<Deadline>) -> Result<Db, StoreError> {
