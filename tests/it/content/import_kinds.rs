@@ -189,7 +189,7 @@ each_backend! {
         assert_eq!(found.banned_user_ids, ["eve", "bob"]);
         assert_eq!((found.truncated_at, found.updated_at, found.deleted_at), (time, time, time));
         assert_eq!(found.custom, Some(struct_of(json!({"color": "green", "level": 3}))));
-        assert_eq!((found.member_count, found.members.len()), (1, 1));
+        assert_eq!((found.members_total, found.members.len()), (1, 1));
         let member = &found.members[0];
         assert_eq!((member.user_id.as_str(), member.role.as_str()), ("ada", "channel_moderator"));
         assert!(member.invited && member.hidden);

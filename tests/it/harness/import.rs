@@ -36,7 +36,7 @@ pub(crate) struct Import {
 
 /// An item of any kind, in the envelope of the tool.
 pub(crate) fn item(kind: &str, item: Value) -> Value {
-    json!({"type": kind, "item": item})
+    Value::Object([("type".to_owned(), kind.into()), ("item".to_owned(), item)].into_iter().collect())
 }
 
 /// A user item of an import, in the envelope of the tool.

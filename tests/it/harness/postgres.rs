@@ -10,7 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, FromQueryResult, JsonValue, Statement,
+};
 
 use super::setting::{is_on, setting, tell};
 
@@ -75,6 +77,17 @@ pub(crate) async fn run_at(url: &str, statement: &str) -> Result<(), DbErr> {
     let db = Database::connect(options).await?;
     db.execute_unprepared(statement).await?;
     db.close().await
+}
+
+/// Reads rows on a connection of its own, each as text.
+pub(crate) async fn select_at(url: &str, query: &str) -> Vec<String> {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    let statement = Statement::from_string(db.get_database_backend(), query);
+    let rows = JsonValue::find_by_statement(statement).all(&db).await.expect("the query is sound");
+    db.close().await.unwrap();
+    rows.iter().map(JsonValue::to_string).collect()
 }
 
 /// Ends every connection to a test's database and lets no new one in, or lets them in again.
