@@ -66,6 +66,9 @@ pub(super) struct Session {
     last_read: Option<i64>,
     /// Set once the file is read, to how that ended.
     read: Option<Result<(), String>>,
+    /// Our side of the last stream. To let go of it says that nothing more comes, which is true at the end of
+    /// the file only: a stream that broke, or is given up, is cancelled from the other side.
+    open: Option<mpsc::Sender<ImportContentRequest>>,
     farewell: Duration,
     /// Set by Ctrl-C, to when it is over.
     stop: Option<Instant>,
@@ -91,6 +94,7 @@ impl Session {
             position: 0,
             last_read: None,
             read: None,
+            open: None,
             farewell: FAREWELL,
             stop: None,
         }
@@ -147,6 +151,7 @@ impl Session {
         let (import_id, mode) = (self.plan.import_id.clone(), self.plan.mode.into());
         // There is room: nothing was sent yet.
         let _ = items.try_send(message(Message::Start(ImportStart { import_id, mode })));
+        self.open = Some(items.clone());
 
         let mut content = self.client.content();
         let open = async {
@@ -190,9 +195,9 @@ impl Session {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
-            // Ending our side tells the server that nothing more comes, ever: what waits is judged then.
             if self.all_sent() && self.read == Some(Ok(())) && self.stop.is_none() {
                 items = None;
+                self.open = None;
             }
             if let Some(finish) = self.broken_off() {
                 return Ok(finish);

@@ -23,6 +23,8 @@ struct Book {
     refused: Vec<i64>,
     committed: Option<i64>,
     streams: usize,
+    /// Streams whose caller said that nothing more comes.
+    ended: usize,
     /// Items after which each stream breaks, in its last batch before the acknowledgement.
     breaks_after: Option<usize>,
     /// Items after which the server takes no more, but keeps the stream.
@@ -110,6 +112,7 @@ impl ContentService for Fake {
                     yield ack;
                 }
                 if over {
+                    book.lock().unwrap().ended += 1;
                     break;
                 }
             }
@@ -185,7 +188,7 @@ async fn every_item_is_stored_once_though_streams_break_and_acknowledgements_are
     assert_eq!(standing.counts, Counts { accepted: 50, skipped: 0, refused: 2 });
     assert_eq!((standing.of_this_run, standing.position), (51, standing.size));
     let book = fake.0.lock().unwrap();
-    assert_eq!((book.stored.len(), book.committed), (50, Some(51)));
+    assert_eq!((book.stored.len(), book.committed, book.ended), (50, Some(51), 1));
     assert!(book.streams > 4, "{}", book.streams);
 }
 
@@ -223,7 +226,8 @@ async fn what_comes_before_a_fault_in_the_file_is_stored() {
     let finish = session(client, "[{\"a\":1},{\"a\":2},\n}", never()).run().await;
 
     assert_eq!(finish, Ok(Finish::Read(Some("line 2, column 1: an element is missing here".to_owned()))));
-    assert_eq!(fake.0.lock().unwrap().stored.len(), 2);
+    let book = fake.0.lock().unwrap();
+    assert_eq!((book.stored.len(), book.ended), (2, 0), "what waits is not judged by half a file");
 }
 
 #[tokio::test]
@@ -236,12 +240,16 @@ async fn after_an_interruption_the_same_command_goes_on() {
     first.farewell = Duration::from_millis(100);
     let finish = tokio::time::timeout(FAREWELL, first.run()).await.unwrap();
     assert_eq!(finish, Ok(Finish::Interrupted));
-    assert_eq!(fake.0.lock().unwrap().committed, Some(2));
+    {
+        let book = fake.0.lock().unwrap();
+        assert_eq!((book.committed, book.ended), (Some(2), 0));
+    }
 
     fake.0.lock().unwrap().stalls_after = None;
     let mut second = session(client, &lines(2_000), never());
     assert_eq!(second.run().await, Ok(Finish::Read(None)));
 
+    assert_eq!(fake.0.lock().unwrap().ended, 1);
     assert_eq!(second.standing().counts.accepted, 2_000);
     assert_eq!(second.standing().of_this_run, 1_997);
 }

@@ -136,7 +136,7 @@ each_backend! {
         import.send(0, message("m1", "late").to_string().as_bytes()).await;
         import.send(1, message("m2", "never").to_string().as_bytes()).await;
         import.committed(1).await;
-        drop(import);
+        import.abandon();
         let server = server.restart().await;
 
         let mut import = server.import("broken", pb::ImportMode::Upsert).await;

@@ -133,6 +133,13 @@ impl Import {
         Ok(Some(told))
     }
 
+    /// Breaks off, as a caller that cancels: it does not say that nothing more comes.
+    pub(crate) fn abandon(self) {
+        let Self { steps, answers, .. } = self;
+        drop(answers);
+        super::aside(async move { steps.expect("the import is open").closed().await });
+    }
+
     /// Says that nothing more comes.
     pub(crate) fn close(&mut self) {
         self.steps = None;
