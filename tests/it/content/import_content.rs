@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::import_kinds::one_of_each;
-use crate::harness::{TestServer, each_backend, item};
+use crate::harness::{TestServer, each_backend, item, pb};
 
 const TIME: &str = "2024-05-01T12:00:00Z";
 
@@ -336,6 +336,18 @@ each_backend! {
         // As against what is stored.
         let tally = server.import_items("stored", &[items[4].clone(), item("user", json!({"id": "out", "teams": ["red"]}))]).await;
         assert_eq!((tally.refusals(), tally.accepted), (vec![], 2));
+    }
+
+    async fn what_refers_to_a_user_whose_name_is_taken_is_refused_with_it(server: TestServer) {
+        server.keep_names_unique(pb::UniqueNames::App).await;
+        let items = [
+            item("channel", json!({"type": "messaging", "id": "c", "created_by": "two"})),
+            item("user", json!({"id": "one", "name": "Ada"})),
+            item("user", json!({"id": "two", "name": "ada"})),
+        ];
+        let tally = server.import_items("names", &items).await;
+        let refused = [(2, "NAME_TAKEN", "name"), (0, "USER_NOT_FOUND", "created_by")];
+        assert_eq!(tally.refusals(), refused);
     }
 
     async fn items_that_refer_to_refused_ones_are_refused(server: TestServer) {
