@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query, ValueTuple};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement, ValueTuple};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Value,
 };
@@ -67,6 +67,21 @@ pub struct Found {
     pub tells: Option<String>,
 }
 
+impl Found {
+    /// Reads it from its four parts, separated by spaces; the last one begins with `=` unless it is null.
+    fn parse(told: &str) -> Option<Self> {
+        let mut parts = told.splitn(4, ' ');
+        let created_at = Timestamp::from_micros(parts.next()?.parse().ok()?);
+        let mut number = || match parts.next()? {
+            "" => Some(None),
+            number => number.parse::<i64>().ok().map(Some),
+        };
+        let (import_no, deleted_at) = (number()?, number()?.map(Timestamp::from_micros));
+        let tells = parts.next()?.strip_prefix('=').map(str::to_owned);
+        Some(Self { created_at, deleted_at, import_no, tells })
+    }
+}
+
 /// A row as it is to be stored.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "as in the entities")]
@@ -88,51 +103,44 @@ pub async fn find_stored(
 ) -> Result<HashMap<Key, Found>, StoreError> {
     let mut found = HashMap::new();
     for chunk in keys.chunks(CHUNK) {
-        let rows = tx.query_all(&look_for(app, kind, chunk)).await?;
-        for row in rows {
+        for row in tx.query_all(&look_for(app, kind, chunk)).await? {
             let at = usize::try_from(row.try_get_by_index::<i32>(0)?).unwrap_or(usize::MAX);
-            let Some(key) = chunk.get(at) else { continue };
-            let stored = Found {
-                created_at: Timestamp::from_micros(row.try_get_by_index(1)?),
-                import_no: row.try_get_by_index(2)?,
-                deleted_at: row.try_get_by_index::<Option<i64>>(3)?.map(Timestamp::from_micros),
-                tells: row.try_get_by_index(4)?,
-            };
-            found.insert((*key).clone(), stored);
+            let told: Option<String> = row.try_get_by_index(1)?;
+            if let (Some(key), Some(told)) = (chunk.get(at), told) {
+                let stored = Found::parse(&told).ok_or_else(|| StoreError::corrupt(table(kind).name))?;
+                found.insert((*key).clone(), stored);
+            }
         }
     }
     Ok(found)
 }
 
-/// The rows under `keys`. A list to join with: comparing several columns with a list of tuples is not
-/// done by index everywhere. CROSS JOIN keeps SQLite from turning the join around.
-fn look_for(app: AppId, kind: Kind, keys: &[&Key]) -> sea_orm::sea_query::SelectStatement {
+/// For each of `keys`, its place and what [`Found::parse`] reads, or null.
+///
+/// A subquery for each key: as a join, PostgreSQL would rather read a whole app than look into the index a
+/// thousand times, and a list of tuples is not looked for by index everywhere.
+fn look_for(app: AppId, kind: Kind, keys: &[&Key]) -> SelectStatement {
     let Table { name, key, tells } = table(kind);
+    let deleted_at = if kind.is_deletable() { "COALESCE(CAST(deleted_at AS text), '')" } else { "''" };
+    let tells = tells.map_or_else(|| "''".to_owned(), |column| format!("COALESCE('=' || {column}, '')"));
+    let mut stored = Query::select();
+    stored
+        .expr(Expr::cust(format!(
+            "CAST(created_at AS text) || ' ' || COALESCE(CAST(import_no AS text), '') || ' ' \
+             || {deleted_at} || ' ' || {tells}"
+        )))
+        .from(name)
+        .and_where(Expr::col((name, "app_id")).eq(app.0));
+    for (column, given) in key.iter().zip(["column2", "column3", "column4", "column5"]) {
+        stored.and_where(Expr::col((name, *column)).equals(("wanted", given)));
+    }
     let values = keys.iter().enumerate().map(|(at, key)| {
         let number = Value::from(i32::try_from(at).unwrap_or(i32::MAX));
         let parts = key.parts.iter().map(|part| Value::from(part.as_str()));
         ValueTuple::Many(std::iter::once(number).chain(parts).collect())
     });
     let mut select = Query::select();
-    select
-        .column(("wanted", "column1"))
-        .column((name, "created_at"))
-        .column((name, "import_no"))
-        .from_values(values, "wanted")
-        .cross_join(name)
-        .and_where(Expr::col((name, "app_id")).eq(app.0));
-    if kind.is_deletable() {
-        select.column((name, "deleted_at"));
-    } else {
-        select.expr(Expr::cust("CAST(NULL AS bigint)"));
-    }
-    match tells {
-        Some(column) => select.column((name, column)),
-        None => select.expr(Expr::cust("CAST(NULL AS text)")),
-    };
-    for (column, given) in key.iter().zip(["column2", "column3", "column4", "column5"]) {
-        select.and_where(Expr::col((name, *column)).equals(("wanted", given)));
-    }
+    select.column(("wanted", "column1")).expr(Expr::from(stored)).from_values(values, "wanted");
     select
 }
 

@@ -6,11 +6,15 @@ use usher::storage::migration;
 use crate::harness::{Backend, each_backend};
 
 /// What the first version could hold, in the words of both databases.
-const FIRST: [&str; 3] = [
+const FIRST: [&str; 5] = [
     "INSERT INTO apps (id, name, auth_epoch, accepted_seq, created_at) VALUES (1, 'old', 1, 0, 1)",
     "INSERT INTO users (app_id, id, name, role, custom, invisible, teams, teams_role, created_at, updated_at, \
      version, auth_epoch) VALUES (1, 'ada', 'Ada', 'user', '{\"level\": 7}', false, '[]', '{}', 5, 6, 3, 2)",
     "INSERT INTO user_blocks (app_id, user_id, blocked_user_id, created_at) VALUES (1, 'ada', 'bob', 7)",
+    "INSERT INTO imports (app_id, import_id, no, mode, committed_offset, accepted, skipped, created_at, updated_at) \
+     VALUES (1, 'half', 1, 'upsert', 8, 7, 0, 5, 6)",
+    "INSERT INTO import_refusals (app_id, import_no, item_offset, reason, field, message) \
+     VALUES (1, 1, 3, 'INVALID_FIELD', 'id', 'is none')",
 ];
 
 async fn connect(backend: &Backend) -> DatabaseConnection {
@@ -50,5 +54,13 @@ each_backend! {
         assert_eq!(ada.try_get::<String>("", "name").unwrap(), "Ada");
         assert_eq!((number("version"), number("auth_epoch"), number("revoked_epoch")), (3 + raised, 2, 0));
         assert_eq!(ada.try_get::<Option<i64>>("", "revoked_before").unwrap(), None);
+
+        // An import that was under way goes on: what it refused comes before whatever is numbered.
+        for kept in [
+            "UPDATE imports SET items = 0 WHERE committed_offset = 8 AND items = 0 AND refused = 0",
+            "UPDATE import_refusals SET no = 0 WHERE item_offset = 3 AND no = 0",
+        ] {
+            assert_eq!(database.execute_unprepared(kept).await.unwrap().rows_affected(), 1, "{kept}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Importing users and content, batch by batch, each committed together with the offset it reaches.
 //!
 //! An item that refers to what is not there yet waits in the database, so that it counts as taken in: an
-//! import that is resumed goes on behind it. It waits for at least [`WINDOW`] further items, and no longer
+//! import that is resumed goes on behind it. It waits for at least `WINDOW` further items, and no longer
 //! than until the source ends.
 
 mod plan;
