@@ -28,7 +28,7 @@ use crate::storage::{Tx, Urgency, apps, import as imports};
 const REFUSALS: u64 = 500;
 /// How many further items an item may wait for what it refers to, as long as not too many bytes wait.
 const WINDOW: i64 = 10_000;
-const MAX_WAITING_BYTES: i64 = 64 * 1024 * 1024;
+const MAX_WAITING_BYTES: i64 = 16 * 1024 * 1024;
 
 /// What happens to a user that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
