@@ -13,7 +13,7 @@ use super::json::{MAX_DEPTH, Object};
 use super::revocation::Revocation;
 use super::user::{Profile, UserInput};
 use super::user_json::{self, KEPT};
-use super::violation::{Violation, Violations};
+use super::violation::Violations;
 
 /// What changes of a user.
 #[derive(Debug, Clone, Default)]
@@ -127,7 +127,7 @@ impl Edit {
                 "" => self.origin.clone(),
                 field => format!("set.{field}"),
             };
-            bad.extend("", vec![Violation { field, ..violation }]);
+            bad.extend("", vec![violation.at(&field)]);
         }
     }
 

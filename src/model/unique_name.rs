@@ -93,6 +93,11 @@ impl Renaming {
         after.scopes(among).into_iter().filter(|scope| !held(scope)).collect()
     }
 
+    /// Whether it claims anything, whatever the app says.
+    pub fn may_claim(&self) -> bool {
+        self.after.is_some() && self.after != self.before
+    }
+
     /// Whether it changes the name, and not only where it stands.
     pub fn is_of_another_name(&self) -> bool {
         let key = |named: &Option<Named>| named.as_ref().map(|named| named.key.clone());
@@ -275,6 +280,9 @@ mod tests {
             let others: Vec<Named> = before[writes.len()..].iter().flatten().cloned().collect();
             let manner = if together { Manner::Together } else { Manner::InTurn };
             let refused = taken(among, manner, &writes, &others);
+            for write in &writes {
+                proptest::prop_assert!(write.claimed_key(among).is_none() || write.may_claim());
+            }
 
             // The reference does it one by one, and looks at everybody each time.
             let mut now = before.clone();

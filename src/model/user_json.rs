@@ -167,6 +167,7 @@ fn privacy_settings(item: &mut Object, bad: &mut Violations) -> Option<PrivacySe
         let path = format!("privacy_settings.{name}");
         if let Value::Object(mut setting) = value(&mut settings, name)? {
             let enabled = flag(&mut setting, "enabled", &format!("{path}.enabled"), bad);
+            only_known(&path, &setting, bad);
             Some(PrivacySetting { enabled })
         } else {
             bad.add(path, "must be an object with `enabled`");

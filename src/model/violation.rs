@@ -27,6 +27,14 @@ pub struct Violation {
     pub rule: Rule,
 }
 
+impl Violation {
+    /// The same, told of another place.
+    #[must_use]
+    pub fn at(self, field: &str) -> Self {
+        Self { field: printable(field), ..self }
+    }
+}
+
 /// Collects violations below a path.
 #[derive(Debug, Default)]
 pub struct Violations {

@@ -14,7 +14,8 @@ use crate::model::settings::{AppSettings, SettingsChange};
 
 /// The row of `app`.
 pub async fn get_app(db: &Db, app: AppId) -> Result<app::Model, StoreError> {
-    let row = app::Entity::find_by_id(app.0).one(db).await?;
+    // No LIMIT: the number is unique, and SQLite would prepare the statement anew each time.
+    let row = app::Entity::find().filter(app::Column::Id.eq(app.0)).all(db).await?.pop();
     row.ok_or_else(|| StoreError::corrupt("the app is gone"))
 }
 

@@ -1,18 +1,23 @@
 //! Users as they are shown: as JSON with the field names of the API, as rows, as lines.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::{json as pb_json, text};
 use crate::proto::v1;
 
-/// A user, without what says nothing. What `usher users upsert` takes is written as that takes it.
+/// A user, as `usher users upsert` takes it.
 pub(super) fn json(user: &v1::User) -> Value {
+    Value::Object(fields(user).into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// What says something of a user, in the order of the API.
+fn fields(user: &v1::User) -> Vec<(&'static str, Value)> {
     let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
     let flag = |flag: bool| flag.then_some(Value::Bool(true));
     let list = |list: &[String]| (!list.is_empty()).then(|| Value::from(list.to_vec()));
     let time = |at| pb_json::time(at).map(Value::from);
     let teams_role = (!user.teams_role.is_empty()).then(|| json!(user.teams_role));
-    let fields = [
+    let fields = vec![
         ("id", text(&user.id)),
         ("name", text(&user.name)),
         ("image", text(&user.image)),
@@ -41,21 +46,23 @@ pub(super) fn json(user: &v1::User) -> Value {
 fn privacy(settings: v1::PrivacySettings) -> Value {
     let setting =
         |setting: Option<v1::PrivacySetting>| setting.map(|setting| json!({"enabled": setting.enabled}));
-    said([
+    let settings = said(vec![
         ("typing_indicators", setting(settings.typing_indicators)),
         ("read_receipts", setting(settings.read_receipts)),
         ("delivery_receipts", setting(settings.delivery_receipts)),
-    ])
+    ]);
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn push(settings: &v1::PushNotifications) -> Value {
-    let until = pb_json::time(settings.disabled_until).map(Value::from);
-    said([("disabled", Some(settings.disabled.into())), ("disabled_until", until)])
+    match pb_json::time(settings.disabled_until) {
+        Some(until) => json!({"disabled": settings.disabled, "disabled_until": until}),
+        None => json!({"disabled": settings.disabled}),
+    }
 }
 
-fn said<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
-    let said = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(said.collect::<Map<_, _>>())
+fn said(fields: Vec<(&'static str, Option<Value>)>) -> Vec<(&'static str, Value)> {
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// A header and a row for each user; widths hold from page to page as far as they can.
@@ -78,12 +85,11 @@ fn row(user: &v1::User) -> Vec<String> {
 
 /// A line for each field that says something.
 pub(super) fn describe(user: &v1::User) -> Vec<String> {
-    let Value::Object(fields) = json(user) else { return Vec::new() };
-    let line = |(name, value): (String, Value)| match value {
+    let line = |(name, value): (&str, Value)| match value {
         Value::String(text) => format!("{name}: {}", text.replace('\n', " ")),
         value => format!("{name}: {value}"),
     };
-    fields.into_iter().map(line).collect()
+    fields(user).into_iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -100,6 +106,13 @@ mod tests {
                 .chain(&describe(&user))
                 .all(|line| !line.contains('\n'))
         );
+    }
+
+    #[test]
+    fn a_user_is_described_by_what_says_something() {
+        let user =
+            v1::User { id: "ada".to_owned(), role: "user".to_owned(), version: 3, ..Default::default() };
+        assert_eq!(describe(&user), ["id: ada", "role: user", "version: 3"]);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(in crate::domain) async fn taken(
     manner: Manner,
     writes: &[Renaming],
 ) -> Result<Vec<usize>, StoreError> {
+    if !writes.iter().any(Renaming::may_claim) {
+        return Ok(Vec::new());
+    }
     // Read here, so that the setting counts for every write that begins after it was changed.
     let among = settings::get_settings(tx, app).await?.unique_names;
     let keys: Vec<&str> = writes.iter().filter_map(|write| write.claimed_key(among)).collect();

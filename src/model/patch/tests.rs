@@ -216,6 +216,10 @@ fn values_that_do_not_fit_are_refused_by_the_path_that_was_written() {
         (json!({"custom": [1]}), vec!["set.custom"]),
         (json!({"privacy_settings": true}), vec!["set.privacy_settings"]),
         (json!({"privacy_settings": {"unknown": {}}}), vec!["set.privacy_settings"]),
+        (
+            json!({"privacy_settings.read_receipts": {"enable": true}}),
+            vec!["set.privacy_settings.read_receipts"],
+        ),
         (json!({"privacy_settings.read_receipts": 1}), vec!["set.privacy_settings.read_receipts"]),
         (
             json!({"push_notifications": {"disabled_until": "soon"}}),
@@ -235,6 +239,8 @@ fn values_that_do_not_fit_are_refused_by_the_path_that_was_written() {
     for (set, fields) in cases {
         assert_eq!(parse(set.clone(), &[]).unwrap_err(), fields, "{set}");
     }
+    let wide = parse(json!({ format!("\u{1}{}", "k".repeat(100_000)): "x".repeat(6_000) }), &[]).unwrap_err();
+    assert!(wide[0].starts_with("set.\u{fffd}kkk") && wide[0].len() < 300, "what is told is short and plain");
     let deep = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({ "x": inner }));
     assert!(parse(json!({ "a.b": deep(14) }), &[]).is_ok());
     assert!(parse(json!({ "a.b": deep(15) }), &[]).is_err());

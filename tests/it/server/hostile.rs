@@ -45,6 +45,17 @@ each_backend! {
         }
     }
 
+    async fn wide_data_below_a_long_path_is_refused_at_once(server: TestServer) {
+        for kind in [Kind::NullValue(0), Kind::NumberValue(f64::NAN), Kind::StringValue("\0".to_owned())] {
+            let patch = pb::UserPatch { id: "ada".to_owned(), set: Some(wide(&kind)), ..Default::default() };
+            let update = pb::UpdateUsersPartialRequest { users: vec![patch] };
+            let mut users = server.users();
+            let ended = tokio::time::timeout(SOON, users.update_users_partial(update)).await;
+            let status = ended.expect("work that grows with the product of two sizes").expect_err("refused");
+            assert_eq!(status.code(), Code::InvalidArgument);
+        }
+    }
+
     async fn more_blocks_than_a_user_can_have_are_refused_and_the_import_goes_on(server: TestServer) {
         let blocked = |number: usize| -> Vec<String> { (0..number).map(|at| format!("b{at}")).collect() };
         let mut import = server.import("blocks", pb::ImportMode::Upsert).await;
