@@ -19,7 +19,7 @@ use std::sync::Arc;
 use self::apps::ring::KeyRing;
 pub use self::call::{Call, Caller, Identity};
 pub use self::error::{Error, Subject};
-use self::tokens::{Renewals, Standings};
+use self::tokens::{Opened, Renewals, Standings};
 use self::users::Signs;
 use self::vault::Vault;
 use crate::engine::Engine;
@@ -36,6 +36,7 @@ pub struct Domain {
     keys: Arc<KeyRing>,
     standings: Arc<Standings>,
     renewals: Arc<Renewals>,
+    opened: Arc<Opened>,
     signs: Arc<Signs>,
 }
 
@@ -50,6 +51,7 @@ impl Domain {
             keys: Arc::default(),
             standings: Arc::default(),
             renewals: Arc::default(),
+            opened: Arc::default(),
             signs: Arc::default(),
         }
     }

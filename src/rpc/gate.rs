@@ -1,6 +1,7 @@
 //! What every call passes through before its handler: drain, load, deadline, caller, right; and after it:
 //! panics, tonic's own errors, log and metrics.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -18,7 +19,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::{auth, status};
+use super::auth::{self, Right};
+use super::status;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Deadline;
 use crate::model::id::AppId;
@@ -134,20 +136,27 @@ where
         }
         Box::pin(async move {
             let under_way = gate.under_way.token();
-            let (begun, path) = (Instant::now(), request.uri().path().to_owned());
-            let answer = pass(&gate, inner, request).await.unwrap_or_else(|err| status::of(err).into_http());
-            observe(&path, &answer, begun.elapsed());
+            // Paths come from callers; only those of the table become labels.
+            let (begun, right) = (Instant::now(), auth::right_of(request.uri().path()));
+            let passed = pass(&gate, inner, request, right).await;
+            let answer = passed.unwrap_or_else(|err| status::of(err).into_http());
+            observe(right.map_or("unknown", |(rpc, _)| rpc), &answer, begun.elapsed());
             drop(under_way);
             Ok(answer)
         })
     }
 }
 
-async fn pass<S>(gate: &Gate, mut inner: S, mut request: Request<Body>) -> Result<Answer, Error>
+async fn pass<S>(
+    gate: &Gate,
+    mut inner: S,
+    mut request: Request<Body>,
+    right: Option<(&'static str, Right)>,
+) -> Result<Answer, Error>
 where
     S: Service<Request<Body>, Response = Answer, Error = Infallible>,
 {
-    let Some((rpc, right)) = auth::right_of(request.uri().path()) else {
+    let Some((rpc, right)) = right else {
         // Unknown to us: the router says UNIMPLEMENTED.
         return Ok(inner.call(request).await.unwrap_or_else(|never| match never {}));
     };
@@ -203,13 +212,13 @@ fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-fn observe(path: &str, answer: &Answer, took: Duration) {
-    // Paths come from callers; only those of the table become labels.
-    let rpc = auth::right_of(path).map_or("unknown", |(rpc, _)| rpc);
-    let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code());
-    metrics::counter!("usher_calls_total", "rpc" => rpc, "code" => format!("{code:?}")).increment(1);
+fn observe(rpc: &'static str, answer: &Answer, took: Duration) {
+    let status = Status::from_header_map(answer.headers());
+    // The name of a code is written out only where it is another one than that of nearly every call.
+    let code = status.map_or(Cow::Borrowed("Ok"), |status| Cow::Owned(format!("{:?}", status.code())));
+    metrics::counter!("usher_calls_total", "rpc" => rpc, "code" => code.clone()).increment(1);
     metrics::histogram!("usher_call_seconds", "rpc" => rpc).record(took);
-    tracing::debug!(rpc, code = ?code, duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "call");
+    tracing::debug!(rpc, code = %code, duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "call");
 }
 
 #[cfg(test)]

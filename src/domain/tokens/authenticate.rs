@@ -28,14 +28,14 @@ impl Domain {
             let key = self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?;
             return Ok(Caller { app: key.app, identity: Identity::Anonymous });
         };
-        let sealed = Sealed::parse(token).map_err(Error::Token)?;
-        let key = match (&sealed.kid, api_key) {
-            // A kid nobody has is told no more than a wrong signature.
-            (Some(kid), _) => self.key(kid, deadline).await?.ok_or(Error::Token(Reason::TokenInvalid))?,
-            (None, Some(kid)) => self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?,
-            (None, None) => return Err(Error::ApiKeyUnknown),
+        let (key, claims) = if let Some(opened) = self.open_named(token, deadline).await? {
+            opened.map_err(Error::Token)?
+        } else {
+            let kid = api_key.ok_or(Error::ApiKeyUnknown)?;
+            let key = self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?;
+            let claims = Sealed::parse(token).and_then(|sealed| sealed.open(&key.verifying));
+            (key, claims.map_err(Error::Token)?)
         };
-        let claims = sealed.open(&key.verifying).map_err(Error::Token)?;
         let passed = self.standing(key.app, &claims, deadline).await?.map_err(Error::Token)?;
         let identity = match (claims.bearer, passed.role) {
             (Bearer::User(id), Some(role)) => Identity::User { id, role },

@@ -4,11 +4,13 @@ pub mod authenticate;
 mod claims;
 pub(super) mod connecting;
 pub mod mint;
+mod opened;
 pub(super) mod renewal;
 pub mod revoke;
 mod standing;
 mod unique_map;
 pub mod verify;
 
+pub use self::opened::Opened;
 pub use self::renewal::Renewals;
 pub use self::standing::Standings;

@@ -94,7 +94,8 @@ impl Domain {
         if let Some(passed) = self.remembered(app, claims, now) {
             return Ok(Ok(passed));
         }
-        self.standing_anew(app, claims, deadline).await
+        // Boxed: calls that need no database do not carry the room for asking one.
+        Box::pin(self.standing_anew(app, claims, deadline)).await
     }
 
     /// As [`Self::standing`], judged by the database in any case.
