@@ -98,6 +98,17 @@ def users(usher: Usher) -> None:
             break
     assert seen == ["py-1", "py-2", "py-3", "py-4"], seen
 
+    streamed = [user.id for answer in usher.call("user", "StreamUsers", {"filter": query["filter"], "sort": query["sort"]})
+                for user in answer.users]
+    assert streamed == seen, streamed
+
+    patch = {"id": "py-4", "set": {"color": "blue", "address.city": "London"}, "unset": ["name"]}
+    (patched,) = usher.call("user", "UpdateUsersPartial", {"users": [patch]}).users
+    assert (patched.name, patched.custom["color"], patched.custom["n"]) == ("", "blue", 4.0), patched
+    assert patched.custom["address"]["city"] == "London", patched
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", ["users[0].set.address..city"]):
+        usher.call("user", "UpdateUsersPartial", {"users": [{"id": "py-4", "set": {"address..city": "x"}}]})
+
     off = usher.call("user", "DeactivateUser", {"userId": "py-0", "reason": "a test"}).user
     assert off.HasField("deactivated_at") and off.version == 2
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "USER_DEACTIVATED"):
@@ -188,6 +199,19 @@ def tokens(usher: Usher, address: str) -> None:
     assert ended.reason == "SESSION_ENDED", ended
 
 
+    guest = usher.call("user", "CreateGuest", {"user": {"name": "Guest"}})
+    assert guest.user.role == "guest" and guest.HasField("expires_at"), guest
+    verdict = usher.call("token", "VerifyToken", {"token": guest.token})
+    assert verdict.valid and verdict.user_id == guest.user.id, verdict
+
+
+def settings(usher: Usher) -> None:
+    app = usher.call("app", "GetApp", {}).app
+    assert app.name == "default" and app.settings.token_leeway.seconds == 5, app
+    change = {"settings": {"tokenLeeway": "7s"}, "updateMask": "tokenLeeway"}
+    assert usher.call("app", "UpdateApp", change).app.settings.token_leeway.seconds == 7
+
+
 def keys(usher: Usher) -> None:
     created = usher.call("app", "CreateKey", {})
     assert created.key.signing and len(created.secret) >= 32, "a key that signs"
@@ -214,8 +238,8 @@ def content(usher: Usher) -> None:
     pb2 = module("content", "")
     steps: queue.Queue = queue.Queue()
 
-    def item(offset: int, user: dict):
-        data = json.dumps({"type": "user", "item": user}).encode()
+    def item(offset: int, item: dict, kind: str = "user"):
+        data = json.dumps({"type": kind, "item": item}).encode()
         steps.put(pb2.ImportContentRequest(item=pb2.ImportItem(offset=offset, json=data)))
 
     start = pb2.ImportStart(import_id="python", mode=pb2.IMPORT_MODE_UPSERT)
@@ -224,15 +248,28 @@ def content(usher: Usher) -> None:
     assert not next(answers).HasField("committed_offset"), "nothing is committed yet"
     item(0, {"id": "imported", "color": "green"})
     item(1, {"id": "not an id"})
+    # Before the channel that it stands in.
+    item(2, {"id": "m1", "channel_type": "messaging", "channel_id": "general", "user": "imported", "text": "hi"}, "message")
+    item(3, {"type": "messaging", "id": "general", "created_by": "imported"}, "channel")
     # The caller waits for what it sent before it sends more: nothing is held back for want of more.
     accepted, refusals, committed = 0, [], -1
-    while committed < 1:
+    while committed < 3:
         answer = next(answers)
         accepted, committed = accepted + answer.accepted, answer.committed_offset
         refusals += answer.refused
     steps.put(None)
-    assert not list(answers) and accepted == 1
+    for answer in answers:
+        accepted += answer.accepted
+        refusals += answer.refused
+    assert accepted == 3, accepted
     assert [(refusal.offset, refusal.reason, refusal.field) for refusal in refusals] == [(1, "INVALID_FIELD", "id")]
+
+    channel = usher.call("content", "GetChannel", {"cid": "messaging:general"}).channel
+    assert channel.cid == "messaging:general", channel
+    messages = usher.call("content", "ListMessages", {"cid": "messaging:general"}).messages
+    assert [(message.id, message.text) for message in messages] == [("m1", "hi")], messages
+    footprint = usher.call("content", "GetFootprint", {"userId": "imported"}).footprint
+    assert footprint.messages == 1, footprint
 
 
 def around(channel: grpc.Channel) -> None:
@@ -264,6 +301,7 @@ def main() -> None:
         tasks(usher)
         tokens(usher, address)
         keys(usher)
+        settings(usher)
         content(usher)
         large(usher)
         revocation(usher)
