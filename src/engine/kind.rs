@@ -19,7 +19,19 @@ pub trait TaskKind: Send + Sync + 'static {
     /// Does one bounded batch in `tx`: the change, the outcomes of the items it finished, and, by way of
     /// `batch`, progress and checkpoint. All of it is committed together or not at all, and may be run
     /// again from the same checkpoint. Locks users in id order.
+    /// Where the task is to be cancelled, it begins no item.
     async fn step(&self, tx: &Tx, batch: &mut Batch) -> Result<Step, Fault>;
+
+    /// Whether an item was begun that must be done to its end, also where the task is cancelled.
+    fn is_within_item(&self, _task: &Task) -> bool {
+        false
+    }
+
+    /// Undoes what accepting the task did to the items that are pending; they end as cancelled, in the same
+    /// transaction.
+    async fn release(&self, _tx: &Tx, _task: &Task, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What a step came to.
@@ -96,6 +108,11 @@ impl Batch {
     /// Sets where the next batch goes on, for kinds whose items alone do not tell.
     pub fn checkpoint(&mut self, checkpoint: Value) {
         self.task.checkpoint = checkpoint;
+    }
+
+    /// Tells what is worked on.
+    pub fn phase(&mut self, phase: &str) {
+        phase.clone_into(&mut self.task.phase);
     }
 }
 

@@ -49,6 +49,7 @@ pub struct Engine {
     store: Store,
     clock: Arc<dyn Clock>,
     settings: Arc<Settings>,
+    kinds: Registry,
     hub: Arc<Hub>,
     /// Rung when there may be something to claim.
     wake: Arc<Notify>,
@@ -67,12 +68,13 @@ pub struct Background {
 
 impl Engine {
     /// An engine over `store`; nothing runs until [`Self::start`].
-    pub fn new(store: Store, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, settings: Settings, kinds: Registry) -> Self {
         let announcer = (!store.backend().is_exclusive()).then(announce::Announcer::default);
         Self {
             store,
             clock,
             settings: Arc::new(settings),
+            kinds,
             hub: Arc::default(),
             wake: Arc::default(),
             announcer,
@@ -80,7 +82,7 @@ impl Engine {
     }
 
     /// Starts workers, listener and sweeper.
-    pub async fn start(&self, kinds: Registry, background: &Background) -> Result<(), StoreError> {
+    pub async fn start(&self, background: &Background) -> Result<(), StoreError> {
         if self.store.backend().is_exclusive() {
             // Nobody else can be alive: what the process before left need not wait for its lease.
             self.store
@@ -94,7 +96,7 @@ impl Engine {
         }
         background.running.spawn(sweep::run(self.clone(), background.stop.clone()));
         if self.settings.workers > 0 {
-            background.running.spawn(worker::run(self.clone(), kinds, background.stop.clone()));
+            background.running.spawn(worker::run(self.clone(), background.stop.clone()));
         }
         Ok(())
     }

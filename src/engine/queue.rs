@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::Engine;
-use crate::model::clock::Deadline;
+use super::{Engine, TaskKind};
+use crate::model::clock::{Deadline, Timestamp};
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Item, Outcome, Progress, Task, TaskState};
 use crate::storage::queue::{self, Lease, RequestMark};
@@ -16,6 +15,7 @@ use crate::storage::{Retryable, StoreError, Tx, Urgency, apps, items};
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "documented at the proto message Task")]
 pub struct NewTask {
+    pub id: TaskId,
     pub app: AppId,
     pub kind: &'static str,
     pub phase: &'static str,
@@ -51,11 +51,25 @@ impl Retryable for ControlError {
 }
 
 impl Engine {
-    /// Stores a task in the caller's transaction. Call [`Engine::announce`] once that is committed.
+    /// Stores a task in the caller's transaction, and gives it its place in the queue.
     ///
-    /// `Unique` where the request has a task already. Draws the app's next number, whose row stays
-    /// locked until the transaction ends: do this last.
+    /// As [`Self::insert`] and [`Self::accept`].
     pub async fn enqueue(&self, tx: &Tx, new: &NewTask) -> Result<Task, StoreError> {
+        let task = self.insert(tx, new).await?;
+        self.accept(tx, task).await
+    }
+
+    /// Gives a stored task its place in the queue. Call [`Engine::announce`] once that is committed.
+    ///
+    /// Draws the app's next number, whose row stays locked until the transaction ends: do this last.
+    pub async fn accept(&self, tx: &Tx, mut task: Task) -> Result<Task, StoreError> {
+        task.accepted_seq = apps::next_accepted_seq(tx, task.app).await?;
+        queue::accept(tx, &task).await?;
+        Ok(task)
+    }
+
+    /// Stores a task that is not to run before it is accepted. `Unique` where the request has one already.
+    pub async fn insert(&self, tx: &Tx, new: &NewTask) -> Result<Task, StoreError> {
         let now = self.clock.now();
         let mut progress = Progress {
             users_total: i64::try_from(new.items.len()).unwrap_or(i64::MAX),
@@ -64,9 +78,9 @@ impl Engine {
         for item in &new.items {
             progress.count(item.outcome, 1);
         }
-        let mut task = Task {
+        let task = Task {
             app: new.app,
-            id: Uuid::now_v7(),
+            id: new.id,
             kind: new.kind.to_owned(),
             state: TaskState::Pending,
             phase: new.phase.to_owned(),
@@ -89,8 +103,6 @@ impl Engine {
         };
         queue::insert_task(tx, &task, new.request.as_ref()).await?;
         items::insert_items(tx, new.app, task.id, &new.items).await?;
-        task.accepted_seq = apps::next_accepted_seq(tx, new.app).await?;
-        queue::accept(tx, &task).await?;
         Ok(task)
     }
 
@@ -102,22 +114,30 @@ impl Engine {
         deadline: Option<Deadline>,
     ) -> Result<Task, ControlError> {
         let now = self.clock.now();
+        let kinds = self.kinds.clone();
         let task = self
             .store
-            .write(Urgency::Interactive, deadline, move |tx| async move {
-                let mut task = queue::lock_task(&tx, app, id).await?.ok_or(ControlError::NotFound)?;
-                if task.state.is_terminal() {
-                    return Err(ControlError::Finished);
+            .write(Urgency::Interactive, deadline, move |tx| {
+                let kinds = kinds.clone();
+                async move {
+                    let mut task = queue::lock_task(&tx, app, id).await?.ok_or(ControlError::NotFound)?;
+                    if task.state.is_terminal() {
+                        return Err(ControlError::Finished);
+                    }
+                    if task.cancel_requested {
+                        return Ok(task);
+                    }
+                    task.cancel_requested = true;
+                    if task.state == TaskState::Pending {
+                        // What a newer version made is left to its workers.
+                        let kind = kinds.find(&task.kind).filter(|kind| !kind.is_within_item(&task));
+                        if let Some(kind) = kind {
+                            end_cancelled(&tx, &*kind, &mut task, now).await?;
+                        }
+                    }
+                    queue::update_task(&tx, &mut task, Lease::Leave, now).await?;
+                    Ok(task)
                 }
-                if task.cancel_requested {
-                    return Ok(task);
-                }
-                task.cancel_requested = true;
-                if task.state == TaskState::Pending {
-                    end_cancelled(&tx, &mut task, now).await?;
-                }
-                queue::update_task(&tx, &mut task, Lease::Leave, now).await?;
-                Ok(task)
             })
             .await?;
         self.announce(&task);
@@ -157,9 +177,11 @@ impl Engine {
 /// Ends a locked task as cancelled; the caller stores it.
 pub(super) async fn end_cancelled(
     tx: &Tx,
+    kind: &dyn TaskKind,
     task: &mut Task,
-    now: crate::model::clock::Timestamp,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
+    kind.release(tx, task, now).await?;
     let cancelled = items::cancel_pending(tx, task).await?;
     task.progress.count(Outcome::Cancelled, cancelled);
     task.state = TaskState::Cancelled;

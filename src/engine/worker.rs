@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::queue::end_cancelled;
-use super::{Batch, Engine, Fault, Registry, Step, TaskKind};
+use super::{Batch, Engine, Fault, Step, TaskKind};
 use crate::model::task::{Task, TaskError, TaskState};
 use crate::storage::queue::{self, Lease};
 use crate::storage::{StoreError, Tx, Urgency};
@@ -26,7 +26,7 @@ const SLICE: Duration = Duration::from_secs(1);
 const BLOCKED_PAUSE: Duration = Duration::from_millis(25);
 
 /// Claims and runs tasks until stopped; returns when each has come to a batch boundary.
-pub(super) async fn run(engine: Engine, kinds: Registry, stop: CancellationToken) {
+pub(super) async fn run(engine: Engine, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(engine.settings.workers));
     let running = TaskTracker::new();
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn run(engine: Engine, kinds: Registry, stop: CancellationToken
             claimed = next(&engine) => claimed,
             () = stop.cancelled() => break,
         };
-        let (engine, kind, stop) = (engine.clone(), kinds.find(&claimed.kind), stop.clone());
+        let (engine, kind, stop) = (engine.clone(), engine.kinds.find(&claimed.kind), stop.clone());
         running.spawn(async move {
             work(&engine, kind, claimed, &stop).await;
             drop(slot);
@@ -166,9 +166,9 @@ async fn do_batch(
     lease: Duration,
 ) -> Result<(End, Option<Task>), Fault> {
     let now = batch.now();
-    if batch.task().cancel_requested {
+    if batch.task().cancel_requested && !kind.is_within_item(batch.task()) {
         let mut task = batch.into_task();
-        end_cancelled(tx, &mut task, now).await?;
+        end_cancelled(tx, kind, &mut task, now).await?;
         queue::update_task(tx, &mut task, Lease::Release(Duration::ZERO), now).await?;
         return Ok((End::Over, Some(task)));
     }

@@ -41,6 +41,7 @@ pub struct Call {
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub created_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// A member of a call.

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod clock;
 pub mod content;
+pub mod deletion;
 pub mod filter;
 pub mod footprint;
 pub mod id;

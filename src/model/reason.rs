@@ -36,6 +36,8 @@ reasons! {
     UserDeleted = "USER_DELETED",
     UserDeactivated = "USER_DEACTIVATED",
     UserNotDeactivated = "USER_NOT_DEACTIVATED",
+    UserNotDeleted = "USER_NOT_DELETED",
+    NotRestorable = "NOT_RESTORABLE",
     RoleNotFound = "ROLE_NOT_FOUND",
     NameTaken = "NAME_TAKEN",
     GuestsDisabled = "GUESTS_DISABLED",

@@ -22,6 +22,8 @@ pub struct AppSettings {
     pub token_issuer: String,
     /// Empty: none.
     pub token_audience: String,
+    /// 0 keeps them.
+    pub retention_days: u32,
 }
 
 /// The longest validity of tokens minted here that can be allowed: 365 days.
@@ -51,6 +53,7 @@ impl Default for AppSettings {
             token_leeway_seconds: 5,
             token_issuer: String::new(),
             token_audience: String::new(),
+            retention_days: 0,
         }
     }
 }
@@ -86,6 +89,8 @@ pub struct SettingsChange {
     pub token_issuer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_audience: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 #[cfg(test)]

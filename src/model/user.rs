@@ -44,6 +44,37 @@ impl User {
     pub const fn barred(&self) -> Option<Reason> {
         barred(self.deleted_at.is_some(), self.deactivated_at.is_some())
     }
+
+    /// The same with nothing personal left: id, role and times.
+    #[must_use]
+    pub fn pruned(self, now: Timestamp) -> Self {
+        Self {
+            profile: Profile::bare(self.profile.id, self.profile.role),
+            avg_response_time: None,
+            updated_at: now.max(self.updated_at),
+            version: self.version + 1,
+            ..self
+        }
+    }
+}
+
+impl Profile {
+    /// Nothing but an id and a role.
+    pub fn bare(id: UserId, role: String) -> Self {
+        Self {
+            id,
+            name: None,
+            image: None,
+            role,
+            custom: Object::new(),
+            language: None,
+            invisible: false,
+            teams: Vec::new(),
+            teams_role: BTreeMap::new(),
+            privacy_settings: None,
+            push_notifications: None,
+        }
+    }
 }
 
 /// Why a user in this state cannot act, if so.

@@ -136,6 +136,8 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         Reason::UserDeleted
         | Reason::UserDeactivated
         | Reason::UserNotDeactivated
+        | Reason::UserNotDeleted
+        | Reason::NotRestorable
         | Reason::TeamMismatch
         | Reason::TaskFinished
         | Reason::TaskNotFailed
@@ -188,6 +190,8 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::UserDeleted => "the user is deleted; restore it first",
         Reason::UserDeactivated => "the user is deactivated; reactivate it first",
         Reason::UserNotDeactivated => "the user is not deactivated",
+        Reason::UserNotDeleted => "the user is not deleted",
+        Reason::NotRestorable => "the user cannot be restored",
         Reason::RoleNotFound => "names a role that does not exist",
         Reason::PermissionMissing => "only a server token may change this",
         Reason::NameTaken => "another user has this name; choose another",

@@ -108,14 +108,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let clock = Arc::new(AnchoredClock::new(time, read));
 
     let background = Background::default();
-    let engine = Engine::new(store.clone(), clock.clone(), engine_settings(&config));
-    engine.start(jobs::registry(), &background).await?;
+    let kinds = jobs::registry(&vault);
+    let engine = Engine::new(store.clone(), clock.clone(), engine_settings(&config), kinds);
+    engine.start(&background).await?;
     let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
     background.running.spawn(domain.clone().keep_terms(background.stop.clone()));
 
     background.running.spawn(domain.clone().follow_presence(background.stop.clone()));
     background.running.spawn(domain.clone().follow_renewals(background.stop.clone()));
-    background.running.spawn(domain.clone().sweep_guests(background.stop.clone()));
+    background.running.spawn(domain.clone().sweep_users(background.stop.clone()));
 
     let gate = Gate {
         domain: domain.clone(),

@@ -9,30 +9,35 @@ use sea_orm::{
     QuerySelect,
 };
 
+use super::deletion::first_mark;
 use super::entity::{call, call_member};
 use super::{Db, StoreError, Tx};
 use crate::model::call::{Call, Cid, Member};
 use crate::model::clock::Timestamp;
+use crate::model::deletion::Shared;
 use crate::model::id::{AppId, UserId};
 
-/// The call `cid` of `app`.
+/// The call `cid` of `app`, deleted or not.
 pub async fn find_call(db: &Db, app: AppId, cid: &Cid) -> Result<Option<Call>, StoreError> {
     let Cid { kind, id } = cid.clone();
     let row = call::Entity::find_by_id((app.0, kind, id)).one(db).await?;
-    row.map(|row| {
-        let serde_json::Value::Object(custom) = row.custom else {
-            return Err(StoreError::corrupt("calls.custom"));
-        };
-        Ok(Call {
-            cid: cid.clone(),
-            created_by_id: row.created_by_id,
-            custom,
-            started_at: row.started_at.map(Timestamp::from_micros),
-            ended_at: row.ended_at.map(Timestamp::from_micros),
-            created_at: Timestamp::from_micros(row.created_at),
-        })
-    })
-    .transpose()
+    let Some(row) = row else { return Ok(None) };
+    let deleted_at = match row.deleted_at {
+        None => first_mark(db, app, Shared::Calls, cid).await?,
+        deleted_at => deleted_at,
+    };
+    let serde_json::Value::Object(custom) = row.custom else {
+        return Err(StoreError::corrupt("calls.custom"));
+    };
+    Ok(Some(Call {
+        cid: cid.clone(),
+        created_by_id: row.created_by_id,
+        custom,
+        started_at: row.started_at.map(Timestamp::from_micros),
+        ended_at: row.ended_at.map(Timestamp::from_micros),
+        created_at: Timestamp::from_micros(row.created_at),
+        deleted_at: deleted_at.map(Timestamp::from_micros),
+    }))
 }
 
 /// Members of a call by user id, after `after`.
@@ -101,6 +106,7 @@ pub async fn insert_missing(tx: &Tx, app: AppId, calls: &[Cid], now: Timestamp) 
             started_at: None,
             ended_at: None,
             created_at: now.micros(),
+            deleted_at: None,
             import_no: None,
         })
     });

@@ -2,15 +2,22 @@
 
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
+use super::deletion::first_mark;
 use super::entity::{channel, channel_member, named_user};
 use super::{Db, StoreError};
 use crate::model::call::Cid;
 use crate::model::content::{Kind, Naming};
+use crate::model::deletion::Shared;
 use crate::model::id::AppId;
 
-/// The channel `cid`, deleted or not.
+/// The channel `cid`, deleted or not; since when, where it is, also by marks alone.
 pub async fn find_channel(db: &Db, app: AppId, cid: &Cid) -> Result<Option<channel::Model>, StoreError> {
-    Ok(channel::Entity::find_by_id((app.0, cid.kind.clone(), cid.id.clone())).one(db).await?)
+    let found = channel::Entity::find_by_id((app.0, cid.kind.clone(), cid.id.clone())).one(db).await?;
+    let Some(mut channel) = found else { return Ok(None) };
+    if channel.deleted_at.is_none() {
+        channel.deleted_at = first_mark(db, app, Shared::Channels, cid).await?;
+    }
+    Ok(Some(channel))
 }
 
 /// Members of a channel by user id, after `after`.

@@ -144,24 +144,31 @@ fn look_for(app: AppId, kind: Kind, keys: &[&Key]) -> SelectStatement {
     select
 }
 
-/// The teams of those of `ids` that exist, in whatever state. None of them can be removed before the end of
-/// the transaction.
-pub async fn share_users(
-    tx: &Tx,
-    app: AppId,
-    ids: &[&str],
-) -> Result<HashMap<String, Vec<String>>, StoreError> {
+/// A user that content refers to.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The teams it is in.
+    pub teams: Vec<String>,
+    /// See the column.
+    pub erasing: bool,
+}
+
+/// Those of `ids` that exist, in whatever state. None of them can be removed before the end of the
+/// transaction.
+pub async fn share_users(tx: &Tx, app: AppId, ids: &[&str]) -> Result<HashMap<String, Shared>, StoreError> {
     let mut found = HashMap::new();
     for chunk in ids.chunks(CHUNK) {
         let mut select = user::any(app)
             .select_only()
-            .columns([user::Column::Id, user::Column::Teams])
+            .columns([user::Column::Id, user::Column::Teams, user::Column::Erasing])
             .filter(user::Column::Id.is_in(chunk.iter().copied()))
             .order_by_asc(user::Column::Id);
         tx.backend().lock_shared(QueryTrait::query(&mut select));
-        for (id, teams) in select.into_tuple::<(String, serde_json::Value)>().all(&**tx).await? {
+        for (id, teams, erasing) in
+            select.into_tuple::<(String, serde_json::Value, bool)>().all(&**tx).await?
+        {
             let teams = serde_json::from_value(teams).map_err(|_| StoreError::corrupt("users.teams"))?;
-            found.insert(id, teams);
+            found.insert(id, Shared { teams, erasing });
         }
     }
     Ok(found)

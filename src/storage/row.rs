@@ -1,6 +1,6 @@
 //! Rows to model types and back.
 
-use sea_orm::ActiveValue::Set;
+use sea_orm::ActiveValue::{NotSet, Set};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ impl TryFrom<user::Model> for User {
 }
 
 /// What a row holds beside the user.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct UserMarks {
     /// See the column.
     pub auth_epoch: i64,
@@ -55,22 +55,34 @@ pub struct UserMarks {
     pub minted_before: Option<i64>,
     /// See the column.
     pub import_no: Option<i64>,
+    /// See the column. As all that follow, written by deletion and lifecycle alone.
+    pub deleted_by: Option<String>,
+    /// See the column.
+    pub pruned: bool,
+    /// See the column.
+    pub erasing: bool,
+    /// See the column.
+    pub deactivated_by: Option<String>,
 }
 
 impl UserMarks {
     /// Those of a user's row.
-    pub const fn of(row: &user::Model) -> Self {
+    pub fn of(row: &user::Model) -> Self {
         Self {
             auth_epoch: row.auth_epoch,
             revoked_epoch: row.revoked_epoch,
             minted_before: row.minted_before,
             import_no: row.import_no,
+            deleted_by: row.deleted_by.clone(),
+            pruned: row.pruned,
+            erasing: row.erasing,
+            deactivated_by: row.deactivated_by.clone(),
         }
     }
 }
 
 /// The row of a user, taken apart field by field so that none is forgotten. Its terms are written with it.
-pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
+pub fn of_user(app: AppId, user: &User, marks: &UserMarks) -> user::ActiveModel {
     let User {
         profile,
         created_at,
@@ -122,6 +134,10 @@ pub fn of_user(app: AppId, user: &User, marks: UserMarks) -> user::ActiveModel {
         avg_response_time: Set(*avg_response_time),
         name_key: Set(name.as_deref().map(unique_name::key)),
         terms_version: Set(Some(*version)),
+        deleted_by: NotSet,
+        pruned: NotSet,
+        erasing: NotSet,
+        deactivated_by: NotSet,
     }
 }
 

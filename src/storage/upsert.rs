@@ -78,10 +78,7 @@ pub async fn lock_ids(
 ///
 /// `Conflict` where one of them was stored by somebody else since.
 pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), StoreError> {
-    // Presence writes its column at any time, without a word to others: what was read of it may be old.
-    let columns = user::Column::iter()
-        .filter(|column| !matches!(column, user::Column::AppId | user::Column::Id | user::Column::LastActive))
-        .collect::<Vec<_>>();
+    let columns = user::Column::iter().filter(|column| !is_written_elsewhere(*column)).collect::<Vec<_>>();
     let untouched_since =
         Expr::col((user::Entity, user::Column::Version))
             .eq(Expr::col(("excluded", user::Column::Version)).sub(1));
@@ -94,7 +91,7 @@ pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), S
     let mut sorted: Vec<&Stored> = users.iter().collect();
     sorted.sort_by(|a, b| a.user.id().cmp(b.user.id()));
     for chunk in sorted.chunks(CHUNK) {
-        let rows = chunk.iter().map(|stored| of_user(app, &stored.user, stored.marks));
+        let rows = chunk.iter().map(|stored| of_user(app, &stored.user, &stored.marks));
         let written = user::Entity::insert_many(rows)
             .on_conflict(on_conflict.clone())
             .exec_without_returning(&**tx)
@@ -105,6 +102,13 @@ pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), S
         write_terms(tx, app, &chunk.iter().map(|stored| &stored.user).collect::<Vec<_>>()).await?;
     }
     Ok(())
+}
+
+/// Presence writes its column at any time, without a word to others: what was read of it may be old. Marks of
+/// deletion and deactivation are the matter of their capabilities.
+const fn is_written_elsewhere(column: user::Column) -> bool {
+    use user::Column::{AppId, DeactivatedBy, DeletedBy, Erasing, Id, LastActive, Pruned};
+    matches!(column, AppId | Id | LastActive | DeletedBy | Pruned | Erasing | DeactivatedBy)
 }
 
 /// Replaces whom `user` has blocked.

@@ -1,16 +1,22 @@
 //! Task kinds, one file each. To add one: a file here, a line in [`registry`], a test file.
 
+pub mod deletion;
 pub mod lifecycle;
+pub mod restoration;
+mod walk;
 
 use std::sync::Arc;
 
+use crate::domain::vault::Vault;
 use crate::engine::Registry;
 use crate::model::lifecycle::Move;
 
 /// Every kind this version can run.
-pub fn registry() -> Registry {
+pub fn registry(vault: &Arc<Vault>) -> Registry {
     Registry::new([
         Arc::new(lifecycle::MoveUsers(Move::Deactivate)) as _,
         Arc::new(lifecycle::MoveUsers(Move::Reactivate)) as _,
+        Arc::new(deletion::DeleteUsers(Arc::clone(vault))) as _,
+        Arc::new(restoration::RestoreUsers) as _,
     ])
 }

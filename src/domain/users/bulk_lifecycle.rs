@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::domain::jobs::lifecycle::kind_of;
+use crate::domain::jobs::lifecycle::{MoveParams, kind_of};
 use crate::domain::{Call, Domain, Error};
 use crate::engine::NewTask;
+use crate::model::deletion::Marks;
 use crate::model::id::UserId;
 use crate::model::lifecycle::Move;
 use crate::model::reason::Reason;
@@ -28,6 +30,8 @@ pub struct MoveUsers {
     pub created_by_id: String,
     /// Why.
     pub reason: String,
+    /// Content to be marked, or given back.
+    pub marks: Marks,
     /// The caller's name for the request.
     pub request_id: Option<String>,
 }
@@ -36,14 +40,19 @@ impl Domain {
     /// Accepts the move as a task; a repeat of the same request returns the same task.
     pub async fn move_users(&self, call: &Call, command: MoveUsers) -> Result<Task, Error> {
         let kind = kind_of(command.how);
+        let params = to_params(&MoveParams { marks: command.marks, moved: None })?;
+        let marks = params.to_string();
         let body = [command.created_by_id.as_bytes(), command.reason.as_bytes()];
+        // As earlier versions had it, where there is nothing that they did not know of.
+        let body = body.into_iter().chain(command.marks.any().then_some(marks.as_bytes()));
         let ids = command.user_ids.iter().map(String::as_bytes);
         let hash = self.vault.hash(std::iter::once(kind.as_bytes()).chain(body).chain(ids));
         let new = NewTask {
+            id: Uuid::now_v7(),
             app: call.app(),
             kind,
             phase: "users",
-            params: Value::Null,
+            params,
             items: to_items(command.user_ids),
             created_by_id: command.created_by_id,
             reason: command.reason,
@@ -53,7 +62,7 @@ impl Domain {
     }
 
     /// Stores a task with its items, once per request.
-    async fn accept(&self, call: &Call, new: NewTask) -> Result<Task, Error> {
+    pub(super) async fn accept(&self, call: &Call, new: NewTask) -> Result<Task, Error> {
         if let Some(task) = self.repeated(call, &new).await? {
             return Ok(task);
         }
@@ -65,6 +74,16 @@ impl Domain {
                 async move { Ok(engine.enqueue(&tx, &new).await?) }
             })
             .await;
+        self.accepted(call, &new, accepted).await
+    }
+
+    /// Tells of a task that was stored; or finds the one that the same request made meanwhile.
+    pub(super) async fn accepted(
+        &self,
+        call: &Call,
+        new: &NewTask,
+        accepted: Result<Task, Error>,
+    ) -> Result<Task, Error> {
         match accepted {
             Ok(task) => {
                 self.engine.announce(&task);
@@ -72,7 +91,7 @@ impl Domain {
             }
             // The same request was faster on another connection.
             Err(Error::Store(StoreError::Unique)) => {
-                let task = self.repeated(call, &new).await?;
+                let task = self.repeated(call, new).await?;
                 task.ok_or(Error::Conflict("the same request is under way; try again"))
             }
             Err(err) => Err(err),
@@ -80,7 +99,7 @@ impl Domain {
     }
 
     /// The task that the same request made before.
-    async fn repeated(&self, call: &Call, new: &NewTask) -> Result<Option<Task>, Error> {
+    pub(super) async fn repeated(&self, call: &Call, new: &NewTask) -> Result<Option<Task>, Error> {
         let Some(request) = &new.request else { return Ok(None) };
         let db = self.read(call.deadline).await?;
         match tasks::find_by_request(&db, call.app(), &request.id).await? {
@@ -91,8 +110,16 @@ impl Domain {
     }
 }
 
+/// What a task is told of its move; nothing where there is nothing to tell.
+pub(super) fn to_params(params: &MoveParams) -> Result<Value, StoreError> {
+    if !params.marks.any() {
+        return Ok(Value::Null);
+    }
+    serde_json::to_value(params).map_err(|err| StoreError::Internal(err.to_string()))
+}
+
 /// One item per id, duplicates dropped; ids that nobody can have are over from the start.
-fn to_items(ids: Vec<String>) -> Vec<Item> {
+pub(super) fn to_items(ids: Vec<String>) -> Vec<Item> {
     let mut seen = std::collections::HashSet::new();
     ids.into_iter()
         .filter(|id| seen.insert(id.clone()))

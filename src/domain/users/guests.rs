@@ -1,14 +1,15 @@
-//! Guests: making one for whoever has no user, and forgetting those who stayed away.
+//! Guests: making one for whoever has no user.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::erased::refuse_old_tokens;
 use super::upsert::replaced;
 use super::{UserView, names};
 use crate::domain::tokens::mint::{CreateToken, Minted, sign};
+use crate::domain::vault::Vault;
 use crate::domain::{Call, Domain, Error, Identity};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -17,12 +18,8 @@ use crate::model::role;
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::Profile;
 use crate::storage::upsert::{self, Stored};
-use crate::storage::{StoreError, Tx, Urgency, apps, guests, lifecycle, settings, tokens};
+use crate::storage::{StoreError, Tx, tokens};
 
-/// How often guests who stayed away are looked for.
-const SWEEP_EVERY: Duration = Duration::from_mins(10);
-/// Guests per transaction.
-const BATCH: u64 = 500;
 /// Characters that an id may have to which usher puts its own part.
 pub const MAX_REQUESTED_ID: usize = 212;
 
@@ -55,65 +52,22 @@ impl Domain {
         let keys = self.keys_of(app, call.deadline).await?;
         let key = keys.first().cloned().ok_or_else(|| StoreError::corrupt("an app without a key"))?;
         let (unique, guest) = (Uuid::new_v4(), Arc::new(guest));
+        let vault = Arc::clone(&self.vault);
         self.write(call.deadline, move |tx| {
-            let (key, guest) = (Arc::clone(&key), Arc::clone(&guest));
+            let (key, guest, vault) = (Arc::clone(&key), Arc::clone(&guest), Arc::clone(&vault));
             async move {
                 let app_standing = tokens::get_app_standing(&tx, app).await?;
                 if !trusted && !app_standing.settings.guests_enabled {
                     return Err(Error::GuestsDisabled);
                 }
-                let stored = store_guest(&tx, app, &guest, trusted, unique, now).await?;
+                let new = new_guest(&tx, app, &guest, trusted, unique, now).await?;
+                let stored = store_guest(&tx, &vault, app, new).await?;
                 // Before the commit: no guest without a token.
                 let minted = sign(&key, stored.marks.auth_epoch, &app_standing, token(&stored, &guest), now)?;
                 Ok((UserView::basic(stored.user), minted))
             }
         })
         .await
-    }
-
-    /// Deletes guests who stayed away for as long as their app says, now and then until stopped.
-    pub async fn sweep_guests(self, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(SWEEP_EVERY);
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = stop.cancelled() => return,
-            }
-            if let Err(err) = self.sweep_all(&stop).await {
-                tracing::warn!(error = %err, "sweeping guests failed; trying again later");
-            }
-        }
-    }
-
-    async fn sweep_all(&self, stop: &CancellationToken) -> Result<(), Error> {
-        let apps = apps::list_apps(&self.store.read(None).await?).await?;
-        for row in apps {
-            let days = settings::settings_of(&row)?.guest_retention_days;
-            while days > 0 && !stop.is_cancelled() {
-                let away_since = self.now().minus(Duration::from_hours(24 * u64::from(days)));
-                let guests = self.sweep_some(AppId(row.id), away_since).await?;
-                if guests == 0 {
-                    break;
-                }
-                tracing::info!(app.id = row.id, guests, "deleted guests who stayed away");
-            }
-        }
-        Ok(())
-    }
-
-    async fn sweep_some(&self, app: AppId, away_since: Timestamp) -> Result<usize, Error> {
-        let now = self.now();
-        let gone: Result<Vec<UserId>, Error> = self
-            .store
-            .write(Urgency::Background, None, move |tx| async move {
-                let gone = guests::lock_idle(&tx, app, away_since, BATCH).await?;
-                delete(&tx, app, &gone, now).await?;
-                Ok(gone)
-            })
-            .await;
-        let gone = gone?;
-        self.standings.forget_users(app, gone.iter());
-        Ok(gone.len())
     }
 }
 
@@ -134,7 +88,7 @@ fn token(stored: &Stored, guest: &CreateGuest) -> CreateToken {
     CreateToken { user: stored.user.id().clone(), grant: None, validity: guest.validity, claims }
 }
 
-async fn store_guest(
+async fn new_guest(
     tx: &Tx,
     app: AppId,
     guest: &CreateGuest,
@@ -158,14 +112,13 @@ async fn store_guest(
     if !names::taken(tx, app, Manner::Together, &[renaming]).await?.is_empty() {
         return Err(Error::state("user.name", Reason::NameTaken));
     }
-    upsert::upsert_users(tx, app, std::slice::from_ref(&stored)).await?;
     Ok(stored)
 }
 
-/// Deletes users whom the transaction has locked, softly.
-async fn delete(tx: &Tx, app: AppId, users: &[UserId], now: Timestamp) -> Result<(), StoreError> {
-    if !users.is_empty() {
-        lifecycle::update_deleted(tx, app, users, now).await?;
-    }
-    Ok(())
+async fn store_guest(tx: &Tx, vault: &Vault, app: AppId, guest: Stored) -> Result<Stored, Error> {
+    let mut guests = [guest];
+    refuse_old_tokens(tx, vault, app, &mut guests).await?;
+    upsert::upsert_users(tx, app, &guests).await?;
+    let [guest] = guests;
+    Ok(guest)
 }

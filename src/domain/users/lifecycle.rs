@@ -3,14 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::bulk_lifecycle::{to_items, to_params};
 use super::presence::set_presence;
 use super::upsert::with_blocks;
 use super::{UserView, names};
+use crate::domain::jobs::lifecycle::{MoveParams, kind_of};
 use crate::domain::{Call, Domain, Error};
+use crate::engine::{Engine, NewTask};
 use crate::model::clock::{Deadline, Timestamp};
+use crate::model::deletion::Marks;
 use crate::model::id::{AppId, UserId};
 use crate::model::lifecycle::{Move, Refusal};
 use crate::model::reason::Reason;
+use crate::model::task::Task;
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::User;
 use crate::storage::upsert::Stored;
@@ -31,29 +38,44 @@ pub struct MoveUser {
     pub name: Option<String>,
     /// The version the user must have.
     pub expected_version: Option<i64>,
-    /// Who asks for it, and why: for the log.
+    /// Content to be marked, or given back: as a task.
+    pub marks: Marks,
+    /// Who asks for it.
     pub created_by_id: String,
-    /// See `created_by_id`.
+    /// Why.
     pub reason: String,
+}
+
+/// A user that has made a move.
+#[derive(Debug)]
+pub struct Moved {
+    /// As it is now.
+    pub view: UserView,
+    /// What is done about its content.
+    pub task: Option<Task>,
 }
 
 impl Domain {
     /// Makes the move, after every operation on the user that was accepted before.
-    pub async fn move_user(&self, call: &Call, command: MoveUser) -> Result<UserView, Error> {
+    pub async fn move_user(&self, call: &Call, command: MoveUser) -> Result<Moved, Error> {
         let command = Arc::new(command);
         let patience = Deadline::after(PATIENCE.min(call.deadline.left()));
         loop {
             let (app, now, this) = (call.app(), self.now(), Arc::clone(&command));
+            let engine = self.engine.clone();
             let moved = self
                 .write(call.deadline, move |tx| {
-                    let command = Arc::clone(&this);
-                    async move { move_in_turn(&tx, app, &command, now).await }
+                    let (command, engine) = (Arc::clone(&this), engine.clone());
+                    async move { move_in_turn(&tx, &engine, app, &command, now).await }
                 })
                 .await?;
-            if let Some(view) = moved {
+            if let Some(moved) = moved {
                 self.standings.forget_users(app, [&command.user]);
+                if let Some(task) = &moved.task {
+                    self.engine.announce(task);
+                }
                 tracing::info!(user.id = %command.user, to = ?command.how, by = %command.created_by_id.escape_debug(), "moved a user");
-                return Ok(view);
+                return Ok(moved);
             }
             if patience.left().is_zero() {
                 return Err(Error::Conflict(
@@ -68,10 +90,11 @@ impl Domain {
 /// `None` where earlier work on the user is still to be done.
 async fn move_in_turn(
     tx: &Tx,
+    engine: &Engine,
     app: AppId,
     command: &MoveUser,
     now: Timestamp,
-) -> Result<Option<UserView>, Error> {
+) -> Result<Option<Moved>, Error> {
     let id = &command.user;
     let mut stored = upsert::lock_users(tx, app, [id.as_str()]).await?;
     if items::has_pending_work(tx, app, id.as_str()).await? {
@@ -80,20 +103,49 @@ async fn move_in_turn(
     let stored = stored.remove(id.as_str()).ok_or_else(|| Error::state("user_id", Reason::UserNotFound))?;
     check(command, &stored.user)?;
 
+    let new = of_content(app, command, stored.marks.deactivated_by.as_deref())?;
     let moved = Stored { user: moved(&stored.user, command, now), marks: stored.marks };
     let renaming = Renaming::of(Some(&stored.user), &moved.user);
     if !names::taken(tx, app, Manner::Together, &[renaming]).await?.is_empty() {
         return Err(Error::state("name", Reason::NameTaken));
     }
+    let by = new.as_ref().filter(|_| command.how == Move::Deactivate).map(|new| new.id.to_string());
     if command.name.is_some() {
         upsert::upsert_users(tx, app, std::slice::from_ref(&moved)).await?;
+        lifecycle::update_deactivated_by(tx, app, id, by.as_deref()).await?;
     } else {
         let deactivated_at = command.how.deactivated_at(now);
-        lifecycle::update_deactivated(tx, app, std::slice::from_ref(id), deactivated_at, now).await?;
+        let ids = std::slice::from_ref(id);
+        lifecycle::update_deactivated(tx, app, ids, deactivated_at, by.as_deref(), now).await?;
     }
     let mut views = with_blocks(tx, app, vec![moved.user]).await?;
     set_presence(tx, app, &mut views, now).await?;
-    Ok(views.pop())
+    let task = match new {
+        Some(new) => Some(engine.enqueue(tx, &new).await?),
+        None => None,
+    };
+    Ok(views.pop().map(|view| Moved { view, task }))
+}
+
+/// The task that marks content, or undoes the marks that the task `marked_by` put; `None` where there is
+/// nothing to do.
+fn of_content(app: AppId, command: &MoveUser, marked_by: Option<&str>) -> Result<Option<NewTask>, Error> {
+    let moved = match command.how {
+        Move::Deactivate => Some(String::new()),
+        Move::Reactivate => marked_by.map(str::to_owned),
+    };
+    let Some(moved) = moved.filter(|_| command.marks.any()) else { return Ok(None) };
+    Ok(Some(NewTask {
+        id: Uuid::now_v7(),
+        app,
+        kind: kind_of(command.how),
+        phase: "users",
+        params: to_params(&MoveParams { marks: command.marks, moved: Some(moved) })?,
+        items: to_items(vec![command.user.as_str().to_owned()]),
+        created_by_id: command.created_by_id.clone(),
+        reason: command.reason.clone(),
+        request: None,
+    }))
 }
 
 fn check(command: &MoveUser, user: &User) -> Result<(), Error> {

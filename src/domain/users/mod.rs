@@ -1,6 +1,8 @@
 //! Users: writing, reading, finding them, and their states.
 
 pub mod bulk_lifecycle;
+pub mod deletion;
+pub(in crate::domain) mod erased;
 pub mod get;
 pub mod guests;
 pub mod lifecycle;
@@ -8,8 +10,10 @@ pub(in crate::domain) mod names;
 pub mod partial;
 pub mod presence;
 pub mod query;
+pub mod restoration;
 mod signs;
 pub mod stream;
+mod sweep;
 pub mod terms;
 pub mod upsert;
 

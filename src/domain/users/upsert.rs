@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::erased::refuse_old_tokens;
 use super::{UserView, names};
+use crate::domain::vault::Vault;
 use crate::domain::{Call, Domain, Error, Subject};
 use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
@@ -28,12 +30,12 @@ impl Domain {
     /// Stores `users`, all or none, and answers with them in order. Their ids differ.
     pub async fn upsert_users(&self, call: &Call, users: Vec<UpsertUser>) -> Result<Vec<UserView>, Error> {
         let (app, now) = (call.app(), self.now());
-        let users = Arc::new(users);
+        let (users, vault) = (Arc::new(users), Arc::clone(&self.vault));
         let shared = Arc::clone(&users);
         let written = self
             .write(call.deadline, move |tx| {
-                let users = Arc::clone(&shared);
-                async move { upsert_all(&tx, app, &users, now).await }
+                let (users, vault) = (Arc::clone(&shared), Arc::clone(&vault));
+                async move { upsert_all(&tx, &vault, app, &users, now).await }
             })
             .await?;
         // Their roles may have changed.
@@ -44,6 +46,7 @@ impl Domain {
 
 async fn upsert_all(
     tx: &Tx,
+    vault: &Vault,
     app: AppId,
     users: &[UpsertUser],
     now: Timestamp,
@@ -53,7 +56,7 @@ async fn upsert_all(
     let mut against: Vec<Subject> =
         users.iter().enumerate().flat_map(|(at, user)| obstacles(at, user, &stored)).collect();
     let current = |user: &UpsertUser| stored.get(user.profile.id.as_str());
-    let written: Vec<Stored> =
+    let mut written: Vec<Stored> =
         users.iter().map(|user| replaced(user.profile.clone(), current(user), now)).collect();
     let renamings: Vec<Renaming> = users
         .iter()
@@ -66,6 +69,7 @@ async fn upsert_all(
     if !against.is_empty() {
         return Err(Error::State(against));
     }
+    refuse_old_tokens(tx, vault, app, &mut written).await?;
     upsert::upsert_users(tx, app, &written).await?;
     // Without blocks: what the answer weighs must be known before the commit.
     Ok(written.into_iter().map(|stored| UserView::basic(stored.user)).collect())
@@ -121,7 +125,7 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 avg_response_time: user.avg_response_time,
                 version: user.version + 1,
             },
-            marks: *marks,
+            marks: marks.clone(),
         },
     }
 }

@@ -92,6 +92,19 @@ impl From<Vec<Violation>> for ItemRefusal {
     }
 }
 
+/// Whether an item names a user anywhere, by itself or as the id of a feed. What cannot be read names nobody.
+pub fn names(json: &[u8], user: &str) -> bool {
+    fn within(value: &Value, user: &str) -> bool {
+        match value {
+            Value::String(text) => text.split(':').any(|part| part == user),
+            Value::Array(values) => values.iter().any(|value| within(value, user)),
+            Value::Object(members) => members.iter().any(|(name, value)| name == user || within(value, user)),
+            _ => false,
+        }
+    }
+    serde_json::from_slice(json).is_ok_and(|item: Value| within(&item, user))
+}
+
 /// Reads one item; judges everything that the item alone can tell.
 pub fn parse_item(json: &[u8], name: NameDistinct<'_>) -> Result<Item, ItemRefusal> {
     if json.len() > MAX_ITEM_BYTES {

@@ -51,6 +51,7 @@ fn app(view: AppView) -> pb::App {
         token_leeway: Some(seconds(view.settings.token_leeway_seconds)),
         token_issuer: view.settings.token_issuer,
         token_audience: view.settings.token_audience,
+        retention_days: i32::try_from(view.settings.retention_days).unwrap_or(i32::MAX),
     };
     pb::App { name: view.name, created_at: Some(to_timestamp(view.created_at)), settings: Some(settings) }
 }
@@ -67,9 +68,11 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
         match path.as_str() {
             "guests_enabled" => change.guests_enabled = Some(settings.guests_enabled),
             "guest_retention_days" => {
-                let days = u32::try_from(settings.guest_retention_days).ok().filter(|days| *days <= MAX_DAYS);
-                let days = days.ok_or("must be 0 to 3,650 days");
+                let days = days(settings.guest_retention_days);
                 change.guest_retention_days = bad.take("settings.guest_retention_days", days);
+            }
+            "retention_days" => {
+                change.retention_days = bad.take("settings.retention_days", days(settings.retention_days));
             }
             "unique_names" => {
                 change.unique_names = bad.take("settings.unique_names", unique_names(settings.unique_names));
@@ -94,6 +97,11 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
         }
     }
     decode::checked(bad, Some(change))
+}
+
+fn days(days: i32) -> Result<u32, &'static str> {
+    let days = u32::try_from(days).ok().filter(|days| *days <= MAX_DAYS);
+    days.ok_or("must be 0 to 3,650 days")
 }
 
 fn seconds(seconds: u32) -> PbDuration {

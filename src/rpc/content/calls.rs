@@ -28,7 +28,7 @@ pub(super) async fn get_call(
 
 fn encode(page: CallPage) -> (pb::Call, String) {
     let CallPage { found, members_total, members } = page;
-    let call::Call { cid, created_by_id, custom, started_at, ended_at, created_at } = found;
+    let call::Call { cid, created_by_id, custom, started_at, ended_at, created_at, deleted_at } = found;
     let member = |Member { user_id, role, created_at }| pb::CallMember {
         user_id,
         role,
@@ -40,6 +40,7 @@ fn encode(page: CallPage) -> (pb::Call, String) {
         custom: (!custom.is_empty()).then(|| to_struct(custom)),
         started_at: started_at.map(to_timestamp),
         ended_at: ended_at.map(to_timestamp),
+        deleted_at: deleted_at.map(to_timestamp),
         created_at: Some(to_timestamp(created_at)),
         members_total: i64::try_from(members_total).unwrap_or(i64::MAX),
         members: members.rows.into_iter().map(member).collect(),

@@ -63,7 +63,8 @@ pub(super) fn message(view: MessageView) -> pb::Message {
         id: message.id,
         cid: format!("{}:{}", message.channel_type, message.channel_id),
         user_id: message.user_id,
-        r#type: message.kind,
+        // What it was comes back with it.
+        r#type: if message.deleted_at.is_some() { "deleted".to_owned() } else { message.kind },
         text: message.text.unwrap_or_default(),
         html: message.html.unwrap_or_default(),
         parent_id: message.parent_id.unwrap_or_default(),

@@ -4,6 +4,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::Domain;
 use crate::domain::users::bulk_lifecycle::MoveUsers;
+use crate::model::deletion::Marks;
 use crate::model::lifecycle::Move;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
@@ -17,8 +18,16 @@ pub(super) async fn deactivate_users(
     request: Request<pb::DeactivateUsersRequest>,
 ) -> RpcResult<pb::DeactivateUsersResponse> {
     let (call, message) = decode::open(request)?;
-    let pb::DeactivateUsersRequest { user_ids, created_by_id, reason, request_id } = message;
-    let command = command(Move::Deactivate, user_ids, created_by_id, reason, request_id)?;
+    let pb::DeactivateUsersRequest {
+        user_ids,
+        created_by_id,
+        reason,
+        request_id,
+        mark_messages_deleted: messages,
+        mark_channels_deleted: channels,
+    } = message;
+    let asked = Asked { user_ids, created_by_id, reason, request_id: Some(request_id) };
+    let command = command(Move::Deactivate, asked, Marks { messages, channels })?;
     let accepted = domain.move_users(&call, command).await.map_err(status::of)?;
     Ok(Response::new(pb::DeactivateUsersResponse { task: Some(task(&accepted)) }))
 }
@@ -28,29 +37,46 @@ pub(super) async fn reactivate_users(
     request: Request<pb::ReactivateUsersRequest>,
 ) -> RpcResult<pb::ReactivateUsersResponse> {
     let (call, message) = decode::open(request)?;
-    let pb::ReactivateUsersRequest { user_ids, created_by_id, reason, request_id } = message;
-    let command = command(Move::Reactivate, user_ids, created_by_id, reason, request_id)?;
+    let pb::ReactivateUsersRequest {
+        user_ids,
+        created_by_id,
+        reason,
+        request_id,
+        restore_messages: messages,
+        restore_channels: channels,
+    } = message;
+    let asked = Asked { user_ids, created_by_id, reason, request_id: Some(request_id) };
+    let command = command(Move::Reactivate, asked, Marks { messages, channels })?;
     let accepted = domain.move_users(&call, command).await.map_err(status::of)?;
     Ok(Response::new(pb::ReactivateUsersResponse { task: Some(task(&accepted)) }))
 }
 
-fn command(
-    how: Move,
-    user_ids: Vec<String>,
-    created_by_id: String,
-    reason: String,
-    request_id: String,
-) -> Result<MoveUsers, Status> {
-    let mut bad = Violations::new();
-    if !(1..=MAX_IDS).contains(&user_ids.len()) {
-        bad.add("user_ids", format!("must be 1 to {MAX_IDS} ids"));
+/// What all requests for a task have in common.
+pub(super) struct Asked {
+    pub(super) user_ids: Vec<String>,
+    pub(super) created_by_id: String,
+    pub(super) reason: String,
+    /// `None` where it is empty, once it is checked.
+    pub(super) request_id: Option<String>,
+}
+
+impl Asked {
+    /// The same, with what breaks a rule noted.
+    pub(super) fn check(self, bad: &mut Violations) -> Self {
+        if !(1..=MAX_IDS).contains(&self.user_ids.len()) {
+            bad.add("user_ids", format!("must be 1 to {MAX_IDS} ids"));
+        }
+        Self {
+            user_ids: self.user_ids,
+            created_by_id: decode::created_by_id(self.created_by_id, bad),
+            reason: decode::reason(self.reason, bad),
+            request_id: decode::request_id(self.request_id.unwrap_or_default(), bad),
+        }
     }
-    let command = MoveUsers {
-        how,
-        user_ids,
-        created_by_id: decode::created_by_id(created_by_id, &mut bad),
-        reason: decode::reason(reason, &mut bad),
-        request_id: decode::request_id(request_id, &mut bad),
-    };
-    decode::checked(bad, Some(command))
+}
+
+fn command(how: Move, asked: Asked, marks: Marks) -> Result<MoveUsers, Status> {
+    let mut bad = Violations::new();
+    let Asked { user_ids, created_by_id, reason, request_id } = asked.check(&mut bad);
+    decode::checked(bad, Some(MoveUsers { how, user_ids, created_by_id, reason, marks, request_id }))
 }

@@ -4,7 +4,8 @@ use tonic::{Request, Response, Status};
 
 use super::encode;
 use crate::domain::Domain;
-use crate::domain::users::lifecycle::MoveUser;
+use crate::domain::users::lifecycle::{MoveUser, Moved};
+use crate::model::deletion::Marks;
 use crate::model::lifecycle::Move;
 use crate::model::user::checked_name;
 use crate::model::violation::Violations;
@@ -16,12 +17,19 @@ pub(super) async fn deactivate_user(
     request: Request<pb::DeactivateUserRequest>,
 ) -> RpcResult<pb::DeactivateUserResponse> {
     let (call, message) = decode::open(request)?;
-    let pb::DeactivateUserRequest { user_id, created_by_id, reason, expected_version } = message;
-    let name = String::new();
-    let command =
-        command(Move::Deactivate, Asked { user_id, created_by_id, reason, name, expected_version })?;
-    let user = domain.move_user(&call, command).await.map_err(status::of)?;
-    Ok(Response::new(pb::DeactivateUserResponse { user: Some(encode::user(user)) }))
+    let pb::DeactivateUserRequest {
+        user_id,
+        created_by_id,
+        reason,
+        mark_messages_deleted: messages,
+        mark_channels_deleted: channels,
+        expected_version,
+    } = message;
+    let (name, marks) = (String::new(), Marks { messages, channels });
+    let asked = Asked { user_id, created_by_id, reason, name, marks, expected_version };
+    let moved = domain.move_user(&call, command(Move::Deactivate, asked)?).await.map_err(status::of)?;
+    let (user, task_id) = told(moved);
+    Ok(Response::new(pb::DeactivateUserResponse { user, task_id }))
 }
 
 pub(super) async fn reactivate_user(
@@ -29,11 +37,25 @@ pub(super) async fn reactivate_user(
     request: Request<pb::ReactivateUserRequest>,
 ) -> RpcResult<pb::ReactivateUserResponse> {
     let (call, message) = decode::open(request)?;
-    let pb::ReactivateUserRequest { user_id, created_by_id, reason, name, expected_version } = message;
-    let command =
-        command(Move::Reactivate, Asked { user_id, created_by_id, reason, name, expected_version })?;
-    let user = domain.move_user(&call, command).await.map_err(status::of)?;
-    Ok(Response::new(pb::ReactivateUserResponse { user: Some(encode::user(user)) }))
+    let pb::ReactivateUserRequest {
+        user_id,
+        created_by_id,
+        reason,
+        name,
+        restore_messages: messages,
+        restore_channels: channels,
+        expected_version,
+    } = message;
+    let marks = Marks { messages, channels };
+    let asked = Asked { user_id, created_by_id, reason, name, marks, expected_version };
+    let moved = domain.move_user(&call, command(Move::Reactivate, asked)?).await.map_err(status::of)?;
+    let (user, task_id) = told(moved);
+    Ok(Response::new(pb::ReactivateUserResponse { user, task_id }))
+}
+
+fn told(moved: Moved) -> (Option<pb::User>, String) {
+    let task_id = moved.task.map(|task| task.id.to_string()).unwrap_or_default();
+    (Some(encode::user(moved.view)), task_id)
 }
 
 /// What both requests have in common.
@@ -42,6 +64,7 @@ struct Asked {
     created_by_id: String,
     reason: String,
     name: String,
+    marks: Marks,
     expected_version: Option<i64>,
 }
 
@@ -54,7 +77,8 @@ fn command(how: Move, asked: Asked) -> Result<MoveUser, Status> {
     if asked.expected_version.is_some_and(|version| version < 0) {
         bad.add("expected_version", "must be 0 or more");
     }
-    let expected_version = asked.expected_version;
-    let command = user.map(|user| MoveUser { how, user, name, expected_version, created_by_id, reason });
+    let Asked { expected_version, marks, .. } = asked;
+    let command =
+        user.map(|user| MoveUser { how, user, name, expected_version, marks, created_by_id, reason });
     decode::checked(bad, command)
 }

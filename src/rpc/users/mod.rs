@@ -1,6 +1,7 @@
 //! `usher.v1.UserService`.
 
 mod bulk_lifecycle;
+mod deletion;
 mod encode;
 mod get;
 mod guests;
@@ -8,6 +9,7 @@ mod lifecycle;
 mod partial;
 mod presence;
 mod query;
+mod restoration;
 mod stream;
 mod upsert;
 
@@ -87,6 +89,20 @@ impl UserService for Users {
         request: Request<pb::ReactivateUsersRequest>,
     ) -> RpcResult<pb::ReactivateUsersResponse> {
         bulk_lifecycle::reactivate_users(&self.0, request).await
+    }
+
+    async fn delete_users(
+        &self,
+        request: Request<pb::DeleteUsersRequest>,
+    ) -> RpcResult<pb::DeleteUsersResponse> {
+        deletion::delete_users(&self.0, request).await
+    }
+
+    async fn restore_users(
+        &self,
+        request: Request<pb::RestoreUsersRequest>,
+    ) -> RpcResult<pb::RestoreUsersResponse> {
+        restoration::restore_users(&self.0, request).await
     }
 
     async fn connect_user(

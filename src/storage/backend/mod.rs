@@ -64,6 +64,10 @@ pub trait Backend: Send + Sync {
     /// Makes `select` keep the rows it finds from being removed until the end of the transaction.
     fn lock_shared(&self, select: &mut SelectStatement);
 
+    /// That a row is among those that `select`, which names no columns, finds: for statements that take no
+    /// limit themselves.
+    fn among(&self, select: SelectStatement) -> Expr;
+
     /// As [`Self::lock`], leaving out rows that others have locked.
     fn lock_free_ones(&self, select: &mut SelectStatement);
 

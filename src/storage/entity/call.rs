@@ -20,6 +20,8 @@ pub struct Model {
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub created_at: i64,
+    /// Deleted for good, whatever marks there are.
+    pub deleted_at: Option<i64>,
     /// As in `users`.
     pub import_no: Option<i64>,
 }

@@ -24,6 +24,7 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: Option<i64>,
     pub truncated_at: Option<i64>,
+    /// Deleted for good, whatever marks there are.
     pub deleted_at: Option<i64>,
     /// As in `users`.
     pub import_no: Option<i64>,

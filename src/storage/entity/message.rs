@@ -32,6 +32,8 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: Option<i64>,
     pub deleted_at: Option<i64>,
+    /// The task that marked it deleted.
+    pub deleted_by: Option<String>,
     /// As in `users`.
     pub import_no: Option<i64>,
 }

@@ -52,6 +52,14 @@ pub struct Model {
     /// The version whose terms stand in `user_terms`. Where it is not `version`, somebody else wrote last: an
     /// earlier usher, or nobody since there are terms.
     pub terms_version: Option<i64>,
+    /// The task that deleted the user, or is to; null also where an import told that it is deleted.
+    pub deleted_by: Option<String>,
+    /// Its data is blanked: it cannot be restored.
+    pub pruned: bool,
+    /// A deletion that leaves no trace was accepted: nothing new may come to it.
+    pub erasing: bool,
+    /// The task of the deactivation that marked content deleted; null where there are no such marks to undo.
+    pub deactivated_by: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,7 @@ mod m0003_presence;
 mod m0004_terms;
 mod m0005_profile;
 mod m0006_content;
+mod m0007_deletion;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_terms::Migration),
             Box::new(m0005_profile::Migration),
             Box::new(m0006_content::Migration),
+            Box::new(m0007_deletion::Migration),
         ]
     }
 }

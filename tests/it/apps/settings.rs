@@ -18,10 +18,11 @@ fn settings() -> pb::AppSettings {
         token_leeway: seconds(0),
         token_issuer: "https://login.example".to_owned(),
         token_audience: "chat".to_owned(),
+        retention_days: 90,
     }
 }
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "guests_enabled",
     "guest_retention_days",
     "unique_names",
@@ -29,6 +30,7 @@ const ALL: [&str; 7] = [
     "token_leeway",
     "token_issuer",
     "token_audience",
+    "retention_days",
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
@@ -45,6 +47,7 @@ fn defaults() -> pb::AppSettings {
         token_leeway: seconds(5),
         token_issuer: String::new(),
         token_audience: String::new(),
+        retention_days: 0,
     }
 }
 
@@ -97,10 +100,17 @@ each_backend! {
                     token_leeway: seconds(301),
                     token_issuer: "x".repeat(256),
                     token_audience: "a\0".to_owned(),
+                    retention_days: -1,
                     ..settings()
                 },
                 Some(mask(&ALL[3..])),
-                vec!["settings.max_token_validity", "settings.token_leeway", "settings.token_issuer", "settings.token_audience"],
+                vec![
+                    "settings.max_token_validity",
+                    "settings.token_leeway",
+                    "settings.token_issuer",
+                    "settings.token_audience",
+                    "settings.retention_days",
+                ],
             ),
             (
                 pb::AppSettings {

@@ -2,6 +2,7 @@
 
 mod bulk_lifecycle;
 mod bulk_order;
+mod deletion;
 mod get;
 mod guests;
 mod lifecycle;

@@ -176,7 +176,7 @@ impl Domain {
                 let (batch, import, domain) = (Arc::clone(&batch), this.clone(), domain.clone());
                 async move {
                     let read = |json: &[u8]| domain.parse(import.app, json);
-                    let ack = store_batch(&tx, &import, &batch, is_last, now, &read).await?;
+                    let ack = store_batch(&tx, &import, &domain.vault, &batch, is_last, now, &read).await?;
                     fail::fail_point!("import_before_commit", |_| std::process::abort());
                     Ok::<_, Error>(ack)
                 }
@@ -239,7 +239,11 @@ fn obstacle(user: &ImportUser, current: Option<&Stored>) -> Option<ItemRefusal> 
     if let Some((field, _)) = unknown {
         return Some(ItemRefusal::new(Reason::RoleNotFound, field, "names a role that does not exist"));
     }
+    let is_final = current.is_some_and(|stored| stored.marks.erasing || stored.marks.pruned);
     match current.and_then(|stored| stored.user.barred())? {
+        Reason::UserDeleted if is_final => {
+            Some(ItemRefusal::new(Reason::UserDeleted, "id", "the stored user is deleted for good"))
+        }
         Reason::UserDeleted if user.deleted_at.is_some() => None,
         Reason::UserDeactivated if user.deactivated_at.is_some() || user.deleted_at.is_some() => None,
         reason @ Reason::UserDeleted => Some(ItemRefusal::new(reason, "id", "the stored user is deleted")),

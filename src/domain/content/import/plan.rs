@@ -229,6 +229,11 @@ impl<'a> Round<'a> {
 
     /// What becomes of an item that is not good after all.
     fn against(&self, candidate: &Candidate) -> Option<Fate> {
+        let erasing = candidate.item.needs().iter().find(|need| self.plan.world.is_erasing(&need.key));
+        if let Some(need) = erasing {
+            let message = "names a user who is deleted for good";
+            return Some(Fate::Refused(ItemRefusal::new(Reason::UserDeleted, &need.field, message)));
+        }
         let missing: Vec<&Need> =
             candidate.item.needs().iter().filter(|need| !self.is_there(&need.key)).collect();
         match (missing.first(), &*candidate.item) {

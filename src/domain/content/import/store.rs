@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::plan::{Candidate, Fate, Origin, Plan};
 use super::{Ack, Import, MAX_WAITING_BYTES, WINDOW};
 use crate::domain::Error;
+use crate::domain::users::erased::refuse_old_tokens;
 use crate::domain::users::upsert::replaced;
+use crate::domain::vault::Vault;
 use crate::model::clock::Timestamp;
 use crate::model::content::{Key, Kind, Row};
 use crate::model::id::AppId;
@@ -32,6 +34,7 @@ pub(super) type Read<'a> = &'a (dyn Fn(&[u8]) -> Result<Item, ItemRefusal> + Syn
 pub(super) async fn store_batch(
     tx: &Tx,
     import: &Import,
+    vault: &Vault,
     batch: &[Arrival],
     is_last: bool,
     now: Timestamp,
@@ -44,7 +47,7 @@ pub(super) async fn store_batch(
 
     let mut batch_of = Batch::new(import, row.items, batch, is_last, now);
     let before = batch_of.settle(tx, row.items + count(batch.len()), is_last, read).await?;
-    write_users(tx, import, &batch_of.plan, now).await?;
+    write_users(tx, import, vault, &batch_of.plan, now).await?;
     write_rows(tx, import, &batch_of.plan, now).await?;
     let (joined, left) = batch_of.write_waiting(tx).await?;
 
@@ -202,7 +205,13 @@ impl<'a> Batch<'a> {
     }
 }
 
-async fn write_users(tx: &Tx, import: &Import, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+async fn write_users(
+    tx: &Tx,
+    import: &Import,
+    vault: &Vault,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), Error> {
     let (mut writes, mut blocks) = (Vec::new(), Vec::new());
     for (key, candidate, fate) in plan.outcomes() {
         if let (Item::User(user), Fate::Stored) = (&*candidate.item, fate) {
@@ -210,6 +219,7 @@ async fn write_users(tx: &Tx, import: &Import, plan: &Plan, now: Timestamp) -> R
             blocks.extend(user.blocked_user_ids.as_ref().map(|blocked| (&user.profile.id, blocked)));
         }
     }
+    refuse_old_tokens(tx, vault, import.app, &mut writes).await?;
     upsert_users(tx, import.app, &writes).await?;
     for (user, blocked) in blocks {
         replace_blocks(tx, import.app, user, blocked, now).await?;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::model::content::{Key, Kind};
 use crate::model::id::AppId;
-use crate::storage::content::{Found, find_stored, share_users};
+use crate::storage::content::{Found, Shared, find_stored, share_users};
 use crate::storage::upsert::{Stored, lock_users};
 use crate::storage::{StoreError, Tx};
 
@@ -15,8 +15,8 @@ pub(super) struct World {
     /// Users who are to be written and were asked for, by id.
     locked: HashSet<String>,
     users: HashMap<String, Stored>,
-    /// Of users who are only referred to.
-    teams: HashMap<String, Vec<String>>,
+    /// Users who are only referred to.
+    shared: HashMap<String, Shared>,
     rows: HashMap<Key, Found>,
 }
 
@@ -52,7 +52,7 @@ impl World {
         }
         if !shared.is_empty() {
             shared.sort_unstable();
-            self.teams.extend(share_users(tx, app, &shared).await?);
+            self.shared.extend(share_users(tx, app, &shared).await?);
         }
         for (kind, keys) in rows {
             self.rows.extend(find_stored(tx, app, kind, &keys).await?);
@@ -90,7 +90,16 @@ impl World {
     pub(super) fn teams_of(&self, key: &Key) -> Option<&[String]> {
         let id = user_id(key)?;
         let written = self.users.get(id).map(|stored| stored.user.profile.teams.as_slice());
-        written.or_else(|| self.teams.get(id).map(Vec::as_slice))
+        written.or_else(|| self.shared.get(id).map(|shared| shared.teams.as_slice()))
+    }
+
+    /// Whether a stored user is about to be erased: nothing new may name it.
+    pub(super) fn is_erasing(&self, key: &Key) -> bool {
+        let erasing = |id| {
+            let written = self.users.get(id).map(|stored| stored.marks.erasing);
+            written.or_else(|| self.shared.get(id).map(|shared| shared.erasing))
+        };
+        key.kind == Kind::User && user_id(key).and_then(erasing).unwrap_or_default()
     }
 }
 

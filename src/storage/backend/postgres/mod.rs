@@ -133,6 +133,12 @@ impl Backend for Postgres {
         select.lock(LockType::KeyShare);
     }
 
+    fn among(&self, mut select: SelectStatement) -> Expr {
+        // An array is found before the rows are; of a subquery, PostgreSQL would make a join.
+        let found = Expr::SubQuery(None, Box::new(select.expr(Expr::cust("ctid")).take().into()));
+        Expr::cust_with_exprs("ctid = ANY(ARRAY $1)", [found])
+    }
+
     fn lock_free_ones(&self, select: &mut SelectStatement) {
         select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }

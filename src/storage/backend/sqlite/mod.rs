@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait as _, SelectStatement};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use tokio::sync::mpsc;
@@ -69,7 +69,7 @@ impl Sqlite {
         let private = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
         private.map_err(|err| OpenError::Io(file.to_owned(), err))?;
         let writer = connect(file, 1, false).await?;
-        let readers = connect(file, readers.max(1), true).await?;
+        let readers = connect(file, Ord::max(readers, 1), true).await?;
         Ok(Arc::new(Self { readers, writer: Writer::start(writer), lock }))
     }
 }
@@ -139,6 +139,10 @@ impl Backend for Sqlite {
     }
 
     fn lock_shared(&self, _: &mut SelectStatement) {}
+
+    fn among(&self, mut select: SelectStatement) -> Expr {
+        Expr::col("rowid").in_subquery(select.expr(Expr::cust("rowid")).take())
+    }
 
     fn lock_free_ones(&self, _: &mut SelectStatement) {}
 

@@ -1,0 +1,119 @@
+//! Kind `delete_users`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::walk::{self, Verdict, Walk};
+use crate::domain::users::erased;
+use crate::domain::vault::Vault;
+use crate::engine::{Batch, Fault, Step, TaskKind};
+use crate::model::clock::Timestamp;
+use crate::model::deletion::{DeletePlan, Mode, Shared, Stage};
+use crate::model::reason::Reason;
+use crate::model::task::{Item, Outcome, Task};
+use crate::storage::deletion::{self, StandIns};
+use crate::storage::upsert::Stored;
+use crate::storage::{StoreError, Tx};
+
+/// Its name.
+pub const KIND: &str = "delete_users";
+
+/// Deletes the users of a task, who are hidden already.
+pub struct DeleteUsers(pub Arc<Vault>);
+
+/// What a task is to do.
+pub fn plan_of(params: &serde_json::Value) -> Result<DeletePlan, StoreError> {
+    serde_json::from_value(params.clone()).map_err(|_| StoreError::corrupt("tasks.params"))
+}
+
+#[async_trait]
+impl TaskKind for DeleteUsers {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    async fn step(&self, tx: &Tx, batch: &mut Batch) -> Result<Step, Fault> {
+        walk::step(self, tx, batch).await
+    }
+
+    fn is_within_item(&self, task: &Task) -> bool {
+        walk::is_within_item(task)
+    }
+
+    async fn release(&self, tx: &Tx, task: &Task, now: Timestamp) -> Result<(), StoreError> {
+        let erases = |params: &_| plan_of(params).is_ok_and(|plan| plan.user == Mode::Hard);
+        deletion::release(tx, task, erases, now).await?;
+        deletion::delete_targets(tx, task).await
+    }
+}
+
+#[async_trait]
+impl Walk for DeleteUsers {
+    async fn judge(
+        &self,
+        _: &Tx,
+        task: &Task,
+        items: &[Item],
+        stored: &HashMap<String, Stored>,
+        _: Timestamp,
+    ) -> Result<Vec<Verdict>, Fault> {
+        let (plan, id) = (plan_of(&task.params)?, task.id.to_string());
+        let judge = |item: &Item| match stored.get(&item.user_id) {
+            None => Verdict::Over(Outcome::Failed, Some(Reason::UserNotFound)),
+            Some(stored) if is_to_go(stored, &id, plan.user) => Verdict::Go,
+            Some(_) => Verdict::Over(Outcome::Unchanged, None),
+        };
+        Ok(items.iter().map(judge).collect())
+    }
+
+    async fn begin(&self, tx: &Tx, task: &Task, users: &[&Stored], now: Timestamp) -> Result<u64, Fault> {
+        let id = task.id.to_string();
+        let others: Vec<String> = users
+            .iter()
+            .filter(|stored| stored.marks.deleted_by.as_ref() != Some(&id))
+            .map(|stored| stored.user.id().as_str().to_owned())
+            .collect();
+        if !others.is_empty() {
+            deletion::delete_deeper(tx, task.app, &others, &id, now).await?;
+        }
+        Ok(users.len() as u64)
+    }
+
+    fn stages(&self, task: &Task) -> Result<Vec<Stage>, StoreError> {
+        Ok(plan_of(&task.params)?.stages())
+    }
+
+    fn marks(&self, task: &Task, _: &Stored) -> Option<String> {
+        Some(task.id.to_string())
+    }
+
+    async fn stand_ins(&self, tx: &Tx, task: &Task, user: &str) -> Result<StandIns, StoreError> {
+        let plan = plan_of(&task.params)?;
+        if plan.user != Mode::Hard {
+            return Ok(StandIns::default());
+        }
+        let id = task.id.to_string();
+        let system = erased::system_id(&self.0, task.app, user);
+        let heir = async |shared| {
+            let heir = deletion::find_heir(tx, task.app, &id, shared).await?;
+            Ok::<_, StoreError>(heir.unwrap_or_else(|| system.clone()))
+        };
+        Ok(StandIns {
+            channel_owner: heir(Shared::Channels).await?,
+            call_owner: heir(Shared::Calls).await?,
+            pseudonym: erased::pseudonym(&self.0, task.app, user),
+            ledger: erased::ledger_hash(&self.0, task.app, user),
+            keeps_authors: plan.activities != Mode::Hard,
+            system,
+        })
+    }
+}
+
+/// Whether there is anything to do for a user: it is hidden for this task, or was not deleted as far.
+fn is_to_go(stored: &Stored, task: &str, mode: Mode) -> bool {
+    let done = if stored.marks.pruned { Mode::Pruning } else { Mode::Soft };
+    let is_hidden = stored.marks.deleted_by.as_deref() == Some(task);
+    is_hidden || stored.user.deleted_at.is_none() || mode > done
+}

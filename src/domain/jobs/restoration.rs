@@ -1,0 +1,136 @@
+//! Kind `restore_users`: undoes a soft deletion.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use async_trait::async_trait;
+
+use super::deletion::KIND as DELETE;
+use super::walk::{self, Verdict, Walk};
+use crate::domain::users::names;
+use crate::engine::{Batch, Fault, Step, TaskKind};
+use crate::model::clock::Timestamp;
+use crate::model::deletion::{DeletePlan, Stage};
+use crate::model::reason::Reason;
+use crate::model::task::{Item, Outcome, Task};
+use crate::model::unique_name::{Manner, Renaming};
+use crate::model::user::User;
+use crate::storage::deletion::{self, Later};
+use crate::storage::upsert::Stored;
+use crate::storage::{StoreError, Tx, settings};
+
+/// Its name.
+pub const KIND: &str = "restore_users";
+
+/// Restores the users of a task.
+#[derive(Debug)]
+pub struct RestoreUsers;
+
+#[async_trait]
+impl TaskKind for RestoreUsers {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    async fn step(&self, tx: &Tx, batch: &mut Batch) -> Result<Step, Fault> {
+        walk::step(self, tx, batch).await
+    }
+
+    fn is_within_item(&self, task: &Task) -> bool {
+        walk::is_within_item(task)
+    }
+}
+
+#[async_trait]
+impl Walk for RestoreUsers {
+    async fn judge(
+        &self,
+        tx: &Tx,
+        task: &Task,
+        items: &[Item],
+        stored: &HashMap<String, Stored>,
+        now: Timestamp,
+    ) -> Result<Vec<Verdict>, Fault> {
+        let later = list_later(tx, task, stored.values()).await?;
+        let days = settings::get_settings(tx, task.app).await?.retention_days;
+        let window = std::time::Duration::from_hours(24 * u64::from(days));
+        let since = (days > 0).then(|| now.minus(window));
+        let against = |item: &Item| {
+            let Some(stored) = stored.get(&item.user_id) else { return Some(Reason::UserNotFound) };
+            let waiting = later.get(&item.user_id).map(Vec::as_slice).unwrap_or_default();
+            match stored.user.deleted_at {
+                None => Some(Reason::UserNotDeleted),
+                // In the order of operations that deletion is still to come.
+                Some(_) if is_hidden_by_one_of(stored, waiting) => Some(Reason::UserNotDeleted),
+                Some(at) if stored.marks.pruned || since.is_some_and(|since| at < since) => {
+                    Some(Reason::NotRestorable)
+                }
+                Some(_) => None,
+            }
+        };
+        let reasons: Vec<Option<Reason>> = items.iter().map(against).collect();
+        let returning = items.iter().zip(&reasons).filter(|(_, reason)| reason.is_none());
+        let taken = names_taken(tx, task, returning.map(|(item, _)| item), stored).await?;
+        let judge = |(item, reason): (&Item, Option<Reason>)| match reason {
+            Some(reason) => Verdict::Over(Outcome::Failed, Some(reason)),
+            None if taken.contains(&item.index) => Verdict::Over(Outcome::Failed, Some(Reason::NameTaken)),
+            None => Verdict::Go,
+        };
+        Ok(items.iter().zip(reasons).map(judge).collect())
+    }
+
+    async fn begin(&self, tx: &Tx, task: &Task, users: &[&Stored], now: Timestamp) -> Result<u64, Fault> {
+        let later = list_later(tx, task, users.iter().copied()).await?;
+        let mut groups: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
+        for user in users {
+            let id = user.user.id().as_str();
+            let next = later.get(id).and_then(|waiting| waiting.first()).map(|one| one.id.as_str());
+            groups.entry(next).or_default().push(id.to_owned());
+        }
+        let mut rows = 0;
+        for (next, ids) in groups {
+            rows += deletion::restore(tx, task.app, &ids, next, now).await?;
+        }
+        Ok(rows)
+    }
+
+    fn stages(&self, _: &Task) -> Result<Vec<Stage>, StoreError> {
+        Ok(DeletePlan::undone())
+    }
+
+    fn marks(&self, _: &Task, user: &Stored) -> Option<String> {
+        user.marks.deleted_by.clone()
+    }
+}
+
+/// Deletions that are still to come to those of `users` who look deleted.
+pub(super) async fn list_later<'a>(
+    tx: &Tx,
+    task: &Task,
+    users: impl Iterator<Item = &'a Stored> + Send,
+) -> Result<HashMap<String, Vec<Later>>, StoreError> {
+    let deleted = users.filter(|stored| stored.user.deleted_at.is_some());
+    let ids: Vec<String> = deleted.map(|stored| stored.user.id().as_str().to_owned()).collect();
+    deletion::list_later(tx, task.app, DELETE, &ids, task).await
+}
+
+/// Whether a user looks deleted only because a deletion waits for it.
+pub(super) fn is_hidden_by_one_of(stored: &Stored, waiting: &[Later]) -> bool {
+    waiting.iter().any(|later| stored.marks.deleted_by.as_ref() == Some(&later.id))
+}
+
+/// Items, by their index, of users who would come back to a name that is taken.
+async fn names_taken<'a>(
+    tx: &Tx,
+    task: &Task,
+    items: impl Iterator<Item = &'a Item> + Send,
+    stored: &HashMap<String, Stored>,
+) -> Result<HashSet<i32>, StoreError> {
+    let returning = items.filter_map(|item| {
+        let user = &stored.get(&item.user_id)?.user;
+        let back = User { deleted_at: None, ..user.clone() };
+        Some((item.index, Renaming::of(Some(user), &back)))
+    });
+    let (indexes, renamings): (Vec<i32>, Vec<Renaming>) = returning.unzip();
+    let taken = names::taken(tx, task.app, Manner::InTurn, &renamings).await?;
+    Ok(taken.into_iter().filter_map(|at| indexes.get(at).copied()).collect())
+}

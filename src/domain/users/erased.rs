@@ -1,0 +1,59 @@
+//! What is left of users who are erased: hashes that nobody but whoever has the id can find, and the rule
+//! that no token of theirs works for whoever has the id next.
+
+use crate::domain::tokens::revoke;
+use crate::domain::vault::{Vault, hex};
+use crate::model::id::AppId;
+use crate::storage::upsert::Stored;
+use crate::storage::{StoreError, Tx, erased};
+
+/// Bytes of a hash that stand in an id.
+const SHORT: usize = 16;
+
+fn hash(vault: &Vault, what: &str, app: AppId, id: &str) -> Vec<u8> {
+    vault.hash([what.as_bytes(), app.0.to_be_bytes().as_slice(), id.as_bytes()])
+}
+
+fn short(hash: &[u8]) -> String {
+    hex(hash.get(..SHORT).unwrap_or(hash))
+}
+
+/// What the ledger holds of an id.
+pub(in crate::domain) fn ledger_hash(vault: &Vault, app: AppId, id: &str) -> Vec<u8> {
+    hash(vault, "erased user", app, id)
+}
+
+/// What stands for a user in what is kept of it.
+pub(in crate::domain) fn system_id(vault: &Vault, app: AppId, id: &str) -> String {
+    format!("delete-user-{}", short(&hash(vault, "system id", app, id)))
+}
+
+/// What stands for a user in tasks.
+pub(in crate::domain) fn pseudonym(vault: &Vault, app: AppId, id: &str) -> String {
+    format!("erased-{}", short(&hash(vault, "pseudonym", app, id)))
+}
+
+/// Lets new users among `users` begin as if their tokens had been revoked when whoever had their ids before
+/// was erased.
+pub(in crate::domain) async fn refuse_old_tokens(
+    tx: &Tx,
+    vault: &Vault,
+    app: AppId,
+    users: &mut [Stored],
+) -> Result<(), StoreError> {
+    let mut new: Vec<&mut Stored> = users.iter_mut().filter(|stored| stored.user.version == 1).collect();
+    if new.is_empty() || !erased::has_any(tx, app).await? {
+        return Ok(());
+    }
+    let hashes: Vec<Vec<u8>> =
+        new.iter().map(|stored| ledger_hash(vault, app, stored.user.id().as_str())).collect();
+    let found = erased::list(tx, app, &hashes).await?;
+    for (stored, hash) in new.iter_mut().zip(hashes) {
+        if let Some(entry) = found.get(&hash) {
+            let epoch = entry.auth_epoch + revoke::step();
+            (stored.marks.auth_epoch, stored.marks.revoked_epoch) = (epoch, epoch);
+            stored.user.tokens_revoked_before = Some(entry.erased_at);
+        }
+    }
+    Ok(())
+}

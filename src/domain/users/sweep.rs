@@ -1,0 +1,114 @@
+//! Deleting users whose time is over, as their app says: guests who stayed away, and users who were deleted
+//! softly long enough ago. Both as ordinary tasks.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::deletion::{DeleteUsers, accept, new_deletion};
+use crate::domain::{Domain, Error};
+use crate::model::clock::Timestamp;
+use crate::model::deletion::{DeletePlan, Mode};
+use crate::model::id::{AppId, UserId};
+use crate::storage::{Urgency, apps, settings, sweep};
+
+/// How often users whose time is over are looked for.
+const EVERY: Duration = Duration::from_mins(10);
+/// Users of one task.
+const BATCH: u64 = 1_000;
+
+/// Whose time is over.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    IdleGuests,
+    DeletedUsers,
+}
+
+impl Domain {
+    /// Sweeps now and then until stopped.
+    pub async fn sweep_users(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            if let Err(err) = self.sweep_all(&stop).await {
+                tracing::warn!(error = %err, "sweeping users failed; trying again later");
+            }
+        }
+    }
+
+    async fn sweep_all(&self, stop: &CancellationToken) -> Result<(), Error> {
+        let apps = apps::list_apps(&self.store.read(None).await?).await?;
+        for row in apps {
+            let settings = settings::settings_of(&row)?;
+            for (whose, days) in [
+                (Whose::IdleGuests, settings.guest_retention_days),
+                (Whose::DeletedUsers, settings.retention_days),
+            ] {
+                while days > 0 && !stop.is_cancelled() {
+                    let since = self.now().minus(Duration::from_hours(24 * u64::from(days)));
+                    let users = self.sweep_some(AppId(row.id), whose, since).await?;
+                    if users == 0 {
+                        break;
+                    }
+                    tracing::info!(app.id = row.id, users, ?whose, "deleting users whose time is over");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_some(&self, app: AppId, whose: Whose, since: Timestamp) -> Result<usize, Error> {
+        let (now, vault, engine) = (self.now(), self.vault.clone(), self.engine.clone());
+        let accepted: Result<_, Error> = self
+            .store
+            .write(Urgency::Background, None, move |tx| {
+                let (vault, engine) = (vault.clone(), engine.clone());
+                async move {
+                    let ids = match whose {
+                        Whose::IdleGuests => sweep::lock_idle_guests(&tx, app, since, BATCH).await?,
+                        Whose::DeletedUsers => sweep::lock_deleted(&tx, app, since, BATCH).await?,
+                    };
+                    if ids.is_empty() {
+                        return Ok(None);
+                    }
+                    let command = whose.deletion(&ids);
+                    let new = new_deletion(&vault, app, &command)?;
+                    Ok(Some((ids, accept(&tx, &engine, &new, &command, now).await?)))
+                }
+            })
+            .await;
+        let Some((ids, task)) = accepted? else { return Ok(0) };
+        self.engine.announce(&task);
+        self.standings.forget_users(app, ids.iter());
+        Ok(ids.len())
+    }
+}
+
+impl Whose {
+    fn deletion(self, ids: &[UserId]) -> DeleteUsers {
+        let (mode, reason) = match self {
+            Self::IdleGuests => (Mode::Soft, "stayed away for guest_retention_days"),
+            Self::DeletedUsers => (Mode::Hard, "deleted for retention_days"),
+        };
+        let plan = DeletePlan {
+            user: mode,
+            messages: mode,
+            conversations: mode,
+            calls: mode,
+            activities: mode,
+            files: false,
+        };
+        DeleteUsers {
+            user_ids: ids.iter().map(|id| id.as_str().to_owned()).collect(),
+            plan,
+            channel_heir: None,
+            call_heir: None,
+            created_by_id: String::new(),
+            reason: reason.to_owned(),
+            request_id: None,
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! What every column of every table holds, as far as users are concerned: the register of personal data.
+//!
+//! Erasing works through it, so that a user's trace cannot be forgotten in a table; a test fails where a
+//! migration adds a column that does not stand here.
+
+use self::Trace::{Author, Call, Cascade, Channel, Itself, Pseudonym, Row, System};
+
+/// What becomes of an id in a column when its user is deleted without a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trace {
+    /// It is the user's row, which goes last.
+    Itself,
+    /// The row goes.
+    Row,
+    /// The row goes where what the user wrote does, or else names a system id.
+    Author,
+    /// It names the heir of channels, or a system id.
+    Channel,
+    /// It names the heir of calls, or a system id.
+    Call,
+    /// It names a system id.
+    System,
+    /// It names a pseudonym.
+    Pseudonym,
+    /// The row goes with the user's by itself.
+    Cascade,
+}
+
+/// A table and what its columns hold. Rows without a user of their own have no personal columns: what stands
+/// in them is of whoever owns them together.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// As in the database.
+    pub name: &'static str,
+    /// Names or orders rows, or says how they stand: nothing personal, and kept as long as the row.
+    pub plain: &'static [&'static str],
+    /// Says that the row is deleted, and by which task: set by soft deletion and pruning.
+    pub marks: &'static [&'static str],
+    /// Data of whose row this is, or who wrote it: kept by soft deletion, blanked by pruning.
+    pub personal: &'static [&'static str],
+    /// Ids of users: kept by soft deletion and pruning, erased by a deletion without a trace.
+    pub names: &'static [(&'static str, Trace)],
+    /// What usher keeps for itself: no export holds it, everything else is exported.
+    pub internal: &'static [&'static str],
+}
+
+const NOTHING: Table = Table { name: "", plain: &[], marks: &[], personal: &[], names: &[], internal: &[] };
+
+impl Table {
+    /// All columns.
+    pub fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let named = self.names.iter().map(|(column, _)| *column);
+        let plain = self.plain.iter().chain(self.marks).chain(self.personal).chain(self.internal).copied();
+        plain.chain(named)
+    }
+}
+
+/// Columns that name users, with what becomes of them.
+pub fn traces() -> impl Iterator<Item = (&'static str, &'static str, Trace)> {
+    TABLES.iter().flat_map(|table| table.names.iter().map(|(column, trace)| (table.name, *column, *trace)))
+}
+
+/// All tables but what the migrations keep for themselves.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "apps",
+        plain: &["id", "name", "created_at", "settings"],
+        internal: &["auth_epoch", "accepted_seq", "revoked_epoch", "revoked_before", "minted_before"],
+        ..NOTHING
+    },
+    Table {
+        name: "app_keys",
+        plain: &["app_id", "kid", "signing", "created_at", "retired_at"],
+        internal: &["secret_sealed"],
+        ..NOTHING
+    },
+    Table {
+        name: "master_keys",
+        internal: &["fingerprint", "generation", "keyset_sealed", "created_at"],
+        ..NOTHING
+    },
+    Table {
+        name: "users",
+        plain: &[
+            "app_id",
+            "role",
+            "created_at",
+            "updated_at",
+            "deactivated_at",
+            "version",
+            "revoked_before",
+            "last_active",
+        ],
+        marks: &["deleted_at", "deleted_by", "pruned"],
+        personal: &[
+            "name",
+            "image",
+            "custom",
+            "language",
+            "invisible",
+            "teams",
+            "teams_role",
+            "privacy_settings",
+            "push_notifications",
+            "avg_response_time",
+        ],
+        names: &[("id", Itself)],
+        internal: &[
+            "auth_epoch",
+            "import_no",
+            "revoked_epoch",
+            "minted_before",
+            "terms_version",
+            "name_key",
+            "erasing",
+            "deactivated_by",
+        ],
+    },
+    Table {
+        name: "user_terms",
+        plain: &["app_id"],
+        names: &[("user_id", Cascade)],
+        internal: &["path", "value"],
+        ..NOTHING
+    },
+    Table { name: "name_turns", internal: &["app_id", "name_key"], ..NOTHING },
+    Table {
+        name: "user_blocks",
+        plain: &["app_id", "created_at"],
+        names: &[("user_id", Row), ("blocked_user_id", Row)],
+        ..NOTHING
+    },
+    Table {
+        name: "devices",
+        plain: &["app_id"],
+        personal: &[
+            "id",
+            "push_provider_type",
+            "push_provider_name",
+            "disabled",
+            "disabled_reason",
+            "created_at",
+        ],
+        names: &[("user_id", Row)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "sessions",
+        plain: &["app_id", "ended"],
+        personal: &["id", "seen_at"],
+        names: &[("user_id", Row)],
+        ..NOTHING
+    },
+    Table {
+        name: "channels",
+        plain: &[
+            "app_id",
+            "type",
+            "id",
+            "team",
+            "is_distinct",
+            "disabled",
+            "frozen",
+            "custom",
+            "created_at",
+            "updated_at",
+            "truncated_at",
+        ],
+        marks: &["deleted_at"],
+        names: &[("created_by_id", Channel)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "channel_members",
+        plain: &[
+            "app_id",
+            "channel_type",
+            "channel_id",
+            "role",
+            "invited",
+            "invite_accepted_at",
+            "invite_rejected_at",
+            "hidden",
+            "hide_messages_before",
+            "last_read",
+            "archived_at",
+            "custom",
+            "created_at",
+        ],
+        names: &[("user_id", Row)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "channel_marks",
+        plain: &["app_id", "channel_type", "channel_id"],
+        marks: &["marked_by", "marked_at"],
+        names: &[("user_id", Row)],
+        ..NOTHING
+    },
+    Table {
+        name: "messages",
+        plain: &[
+            "app_id",
+            "id",
+            "channel_type",
+            "channel_id",
+            "type",
+            "parent_id",
+            "show_in_channel",
+            "quoted_message_id",
+            "pinned_at",
+            "pin_expires",
+            "created_at",
+            "updated_at",
+        ],
+        marks: &["deleted_at", "deleted_by"],
+        personal: &["text", "html", "attachments", "custom"],
+        names: &[("user_id", Author), ("pinned_by_id", System)],
+        internal: &["import_no"],
+    },
+    Table {
+        name: "reactions",
+        plain: &["app_id", "message_id", "type", "custom", "created_at"],
+        names: &[("user_id", Author)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "future_channel_bans",
+        plain: &["app_id", "reason", "shadow", "created_at"],
+        names: &[("created_by_id", Row), ("target_id", Row)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "feeds",
+        plain: &["app_id", "group_id", "id", "visibility", "created_at"],
+        marks: &["deleted_at", "deleted_by"],
+        personal: &["name", "description", "custom"],
+        names: &[("created_by_id", System)],
+        internal: &["import_no"],
+    },
+    Table {
+        name: "activities",
+        plain: &["app_id", "id", "type", "visibility", "parent_id", "created_at", "updated_at"],
+        marks: &["deleted_at", "deleted_by"],
+        personal: &["text", "attachments", "custom"],
+        names: &[("user_id", Author)],
+        internal: &["import_no"],
+    },
+    Table {
+        name: "activity_feeds",
+        plain: &["app_id", "activity_id", "group_id", "feed_id", "position"],
+        ..NOTHING
+    },
+    Table {
+        name: "comments",
+        plain: &["app_id", "id", "activity_id", "parent_id", "status", "created_at"],
+        marks: &["deleted_at", "deleted_by"],
+        personal: &["text", "attachments", "custom"],
+        names: &[("user_id", Author)],
+        internal: &["import_no"],
+    },
+    Table {
+        name: "feed_reactions",
+        plain: &["app_id", "activity_id", "comment_id", "type", "custom", "created_at"],
+        names: &[("user_id", Author)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "follows",
+        plain: &[
+            "app_id",
+            "source_group",
+            "source_id",
+            "target_group",
+            "target_id",
+            "status",
+            "custom",
+            "created_at",
+        ],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "calls",
+        plain: &["app_id", "type", "id", "custom", "started_at", "ended_at", "created_at"],
+        marks: &["deleted_at"],
+        names: &[("created_by_id", Call)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "call_members",
+        plain: &["app_id", "call_type", "call_id", "role", "created_at"],
+        names: &[("user_id", Row)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "call_marks",
+        plain: &["app_id", "call_type", "call_id"],
+        marks: &["marked_by", "marked_at"],
+        names: &[("user_id", Row)],
+        ..NOTHING
+    },
+    Table {
+        name: "flags",
+        plain: &["app_id", "entity_type", "entity_id", "reason", "custom", "created_at"],
+        names: &[("user_id", Row)],
+        internal: &["import_no"],
+        ..NOTHING
+    },
+    Table {
+        name: "named_users",
+        plain: &["app_id", "owner_kind", "owner_id", "naming", "position"],
+        names: &[("user_id", Row)],
+        ..NOTHING
+    },
+    Table {
+        name: "tasks",
+        plain: &[
+            "app_id",
+            "id",
+            "kind",
+            "state",
+            "phase",
+            "params",
+            "users_total",
+            "users_done",
+            "users_failed",
+            "users_unchanged",
+            "rows_done",
+            "revision",
+            "failures",
+            "cancel_requested",
+            "reason",
+            "request_id",
+            "created_at",
+            "updated_at",
+            "started_at",
+            "finished_at",
+            "error_reason",
+            "error_message",
+        ],
+        names: &[("created_by_id", Pseudonym)],
+        internal: &[
+            "checkpoint",
+            "request_hash",
+            "lease_epoch",
+            "lease_expires_at",
+            "run_after",
+            "accepted_seq",
+        ],
+        ..NOTHING
+    },
+    Table {
+        name: "task_items",
+        plain: &["app_id", "task_id", "idx", "outcome", "reason"],
+        names: &[("user_id", Pseudonym)],
+        ..NOTHING
+    },
+    Table {
+        name: "deletion_targets",
+        internal: &["app_id", "task_id", "idx", "kind", "type", "id"],
+        ..NOTHING
+    },
+    Table {
+        name: "deletion_heirs",
+        names: &[("user_id", Row)],
+        internal: &["app_id", "task_id", "kind"],
+        ..NOTHING
+    },
+    Table { name: "erased_users", internal: &["app_id", "id_hash", "auth_epoch", "erased_at"], ..NOTHING },
+    Table {
+        name: "imports",
+        plain: &[
+            "app_id",
+            "import_id",
+            "mode",
+            "committed_offset",
+            "accepted",
+            "skipped",
+            "created_at",
+            "updated_at",
+            "items",
+            "refused",
+        ],
+        internal: &["no"],
+        ..NOTHING
+    },
+    Table {
+        name: "import_refusals",
+        plain: &["app_id", "item_offset", "reason", "field", "message"],
+        internal: &["import_no", "no"],
+        ..NOTHING
+    },
+    Table {
+        name: "import_waiting",
+        internal: &["app_id", "import_no", "item_offset", "item_no", "item_key", "needs", "bytes", "json"],
+        ..NOTHING
+    },
+];

@@ -1,0 +1,180 @@
+//! Removing things with all that hangs on them, about so many rows at a time.
+
+use sea_orm::ConnectionTrait as _;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
+
+use super::{delete_some, texts};
+use crate::model::content::Kind;
+use crate::model::deletion::Made;
+use crate::model::id::AppId;
+use crate::storage::{StoreError, Tx};
+
+/// How far things were removed, and how many rows that took.
+pub(super) enum Erased {
+    /// Something is left.
+    Some(u64),
+    /// Nothing is.
+    All(u64),
+}
+
+/// Rows that hang on others: their table, and the column that names these by id.
+struct Hanging {
+    table: &'static str,
+    column: &'static str,
+    /// The column that says what kind of thing is named, and its name for this one.
+    kind: Option<(&'static str, &'static str)>,
+}
+
+const fn hanging(table: &'static str, column: &'static str) -> Hanging {
+    Hanging { table, column, kind: None }
+}
+
+/// Flags, and users that are mentioned.
+const fn told_of(kind: Kind) -> [Hanging; 2] {
+    [
+        Hanging { table: "flags", column: "entity_id", kind: Some(("entity_type", kind.as_str())) },
+        Hanging { table: "named_users", column: "owner_id", kind: Some(("owner_kind", kind.as_str())) },
+    ]
+}
+
+/// What pruning removes with things, and erasing too.
+fn hangs_on(made: Made) -> Vec<Hanging> {
+    let (reactions, kind) = match made {
+        Made::Messages => (hanging("reactions", "message_id"), Kind::Message),
+        Made::Comments => (hanging("feed_reactions", "comment_id"), Kind::Comment),
+        Made::Activities => (hanging("feed_reactions", "activity_id"), Kind::Activity),
+        Made::Feeds => return Vec::new(),
+    };
+    std::iter::once(reactions).chain(told_of(kind)).collect()
+}
+
+/// Removes reactions, flags and mentions of things; of feeds, who follows whom. About `limit` rows of each:
+/// where as many as that are told, there may be more.
+pub(super) async fn bare(
+    tx: &Tx,
+    app: AppId,
+    made: Made,
+    keys: &[Vec<String>],
+    limit: u64,
+) -> Result<u64, StoreError> {
+    if made == Made::Feeds {
+        return follows(tx, app, keys, limit).await;
+    }
+    let ids = first_parts(keys);
+    let mut rows = 0;
+    for hanging in hangs_on(made) {
+        rows += unhang(tx, app, &hanging, &ids, limit).await?;
+        if rows >= limit {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// Removes things, once nothing hangs on them.
+pub(super) async fn whole(
+    tx: &Tx,
+    app: AppId,
+    made: Made,
+    keys: &[Vec<String>],
+    limit: u64,
+) -> Result<Erased, StoreError> {
+    let mut rows = bare(tx, app, made, keys, limit).await?;
+    if rows < limit {
+        rows += match made {
+            Made::Activities => comments_on(tx, app, keys, limit).await?,
+            Made::Feeds => by_feed(tx, app, "activity_feeds", ["group_id", "feed_id"], keys, limit).await?,
+            Made::Messages | Made::Comments => 0,
+        };
+    }
+    if rows < limit && made == Made::Activities {
+        rows += unhang(tx, app, &hanging("activity_feeds", "activity_id"), &first_parts(keys), limit).await?;
+    }
+    if rows >= limit {
+        return Ok(Erased::Some(rows));
+    }
+    let mut delete = Query::delete();
+    delete.and_where(Expr::col("app_id").eq(app.0));
+    match made {
+        Made::Messages => delete.from_table("messages"),
+        Made::Comments => delete.from_table("comments"),
+        Made::Activities => delete.from_table("activities"),
+        Made::Feeds => delete.from_table("feeds").and_where(pair(["group_id", "id"], keys)),
+    };
+    if made != Made::Feeds {
+        delete.and_where(Expr::col("id").is_in(first_parts(keys)));
+    }
+    Ok(Erased::All(rows + tx.execute(&delete).await?.rows_affected()))
+}
+
+/// Removes comments of everybody on activities.
+async fn comments_on(tx: &Tx, app: AppId, activities: &[Vec<String>], limit: u64) -> Result<u64, StoreError> {
+    let select = Query::select()
+        .column("id")
+        .from("comments")
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(Expr::col("activity_id").is_in(first_parts(activities)))
+        .limit(limit)
+        .take();
+    let comments: Vec<Vec<String>> = texts(tx, &select).await?.into_iter().map(|id| vec![id]).collect();
+    if comments.is_empty() {
+        return Ok(0);
+    }
+    match Box::pin(whole(tx, app, Made::Comments, &comments, limit)).await? {
+        Erased::Some(rows) => Ok(Ord::max(rows, limit)),
+        // As many as asked for: there may be more.
+        Erased::All(rows) if comments.len() as u64 == limit => Ok(Ord::max(rows, limit)),
+        Erased::All(rows) => Ok(rows),
+    }
+}
+
+async fn follows(tx: &Tx, app: AppId, feeds: &[Vec<String>], limit: u64) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    for end in [["source_group", "source_id"], ["target_group", "target_id"]] {
+        rows += by_feed(tx, app, "follows", end, feeds, limit).await?;
+        if rows >= limit {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+async fn by_feed(
+    tx: &Tx,
+    app: AppId,
+    table: &'static str,
+    columns: [&'static str; 2],
+    feeds: &[Vec<String>],
+    limit: u64,
+) -> Result<u64, StoreError> {
+    let which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(pair(columns, feeds));
+    delete_some(tx, table, which, limit).await
+}
+
+/// Each feed by itself: SQLite finds none by an index where they are compared as a list of pairs.
+fn pair(columns: [&'static str; 2], feeds: &[Vec<String>]) -> Expr {
+    let one = |feed: &Vec<String>| {
+        let equal = |(column, part): (&'static str, &String)| Expr::col(column).eq(part.as_str());
+        columns.into_iter().zip(feed).map(equal).fold(Condition::all(), Condition::add)
+    };
+    Expr::from(feeds.iter().map(one).fold(Condition::any(), Condition::add))
+}
+
+async fn unhang(
+    tx: &Tx,
+    app: AppId,
+    hanging: &Hanging,
+    ids: &[String],
+    limit: u64,
+) -> Result<u64, StoreError> {
+    let named = Expr::col(hanging.column).is_in(ids.iter().map(String::as_str));
+    let mut which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(named);
+    if let Some((column, kind)) = hanging.kind {
+        which = which.add(Expr::col(column).eq(kind));
+    }
+    delete_some(tx, hanging.table, which, limit).await
+}
+
+fn first_parts(keys: &[Vec<String>]) -> Vec<String> {
+    keys.iter().filter_map(|key| key.first().cloned()).collect()
+}

@@ -1,0 +1,183 @@
+//! Hiding users from the moment their deletion is accepted, and giving them back where it is cancelled.
+//!
+//! A user is hidden by the first deletion that is accepted while it is live, and looks deleted from then on.
+//! Nothing counts deletions: those that are still to come are the pending items of their tasks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, UpdateStatement};
+use sea_orm::{ColumnTrait as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _};
+
+use crate::model::clock::Timestamp;
+use crate::model::id::AppId;
+use crate::model::task::{Task, TaskState};
+use crate::storage::entity::{task, task_item, user};
+use crate::storage::terms::write::raise_version;
+use crate::storage::{Db, StoreError, Tx};
+
+/// Users per statement.
+const CHUNK: usize = 1_000;
+
+/// A deletion that is still to come to a user.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Later {
+    /// The user.
+    pub user_id: String,
+    /// The task, by id.
+    pub id: String,
+    /// What it is to do.
+    pub params: serde_json::Value,
+}
+
+/// Hides those of `ids` who are live, whom the transaction has locked; with `erasing`, nothing new may come
+/// to any of them.
+pub async fn hide(
+    tx: &Tx,
+    app: AppId,
+    ids: &[String],
+    task: &str,
+    erasing: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for chunk in ids.chunks(CHUNK) {
+        let mut update = changed(app, chunk, now);
+        update
+            .value(user::Column::DeletedAt, now.micros())
+            .value(user::Column::DeletedBy, task)
+            .and_where(user::Column::DeletedAt.is_null());
+        tx.execute(&update).await?;
+        if erasing {
+            let mut update = Query::update();
+            update
+                .table(user::Entity)
+                .value(user::Column::Erasing, true)
+                .and_where(user::Column::AppId.eq(app.0))
+                .and_where(user::Column::Id.is_in(chunk.iter().map(String::as_str)));
+            tx.execute(&update).await?;
+        }
+    }
+    Ok(())
+}
+
+/// For each of `ids`, deletions that are pending, but for `except`; the first one accepted is the first.
+pub async fn list_later(
+    db: &Db,
+    app: AppId,
+    kind: &str,
+    ids: &[String],
+    except: &Task,
+) -> Result<HashMap<String, Vec<Later>>, StoreError> {
+    let to_run = [TaskState::Pending, TaskState::Running].map(TaskState::as_str);
+    let mut later: HashMap<String, Vec<Later>> = HashMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let item = |column| Expr::col((task_item::Entity, column));
+        let of = |column| Expr::col((task::Entity, column));
+        let same = of(task::Column::AppId)
+            .equals((task_item::Entity, task_item::Column::AppId))
+            .and(of(task::Column::Id).equals((task_item::Entity, task_item::Column::TaskId)));
+        let mut select = Query::select();
+        select
+            .column((task_item::Entity, task_item::Column::UserId))
+            .column((task::Entity, task::Column::Id))
+            .column((task::Entity, task::Column::Params))
+            .from(task_item::Entity)
+            .inner_join(task::Entity, same)
+            .and_where(item(task_item::Column::AppId).eq(app.0))
+            .and_where(item(task_item::Column::UserId).is_in(chunk.iter().map(String::as_str)))
+            // A literal, so that the partial index is used.
+            .and_where(Expr::cust("outcome = 0"))
+            .and_where(of(task::Column::State).is_in(to_run))
+            .and_where(of(task::Column::Kind).eq(kind))
+            .and_where(of(task::Column::Id).ne(except.id.to_string()))
+            .order_by((task::Entity, task::Column::AcceptedSeq), Order::Asc);
+        for row in db.query_all(&select).await? {
+            let one = Later::from_query_result(&row, "")?;
+            later.entry(one.user_id.clone()).or_default().push(one);
+        }
+    }
+    Ok(later)
+}
+
+/// Gives back the users of `task` that it has not come to. Those whom a later deletion waits for stay hidden,
+/// by that one; `erases` tells of one whether it leaves no trace.
+pub async fn release(
+    tx: &Tx,
+    task: &Task,
+    erases: impl Fn(&serde_json::Value) -> bool + Send + Sync,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut after = -1;
+    loop {
+        let pending: Vec<(i32, String)> = task_item::Entity::find()
+            .filter(task_item::Column::AppId.eq(task.app.0))
+            .filter(task_item::Column::TaskId.eq(task.id.to_string()))
+            .filter(task_item::Column::Idx.gt(after))
+            .filter(Expr::cust("outcome = 0"))
+            .order_by_asc(task_item::Column::Idx)
+            .limit(CHUNK as u64)
+            .select_only()
+            .columns([task_item::Column::Idx, task_item::Column::UserId])
+            .into_tuple()
+            .all(&**tx)
+            .await?;
+        let Some((last, _)) = pending.last() else { return Ok(()) };
+        after = *last;
+        let ids: Vec<String> = pending.into_iter().map(|(_, id)| id).collect();
+        crate::storage::upsert::lock_ids(tx, task.app, ids.iter().map(String::as_str)).await?;
+        let later = list_later(tx, task.app, &task.kind, &ids, task).await?;
+
+        // By what they are given back to: the next deletion, if any, and whether anything is to be erased.
+        let mut groups: BTreeMap<(Option<String>, bool), Vec<String>> = BTreeMap::new();
+        for id in ids {
+            let waiting = later.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let erasing = waiting.iter().any(|one| erases(&one.params));
+            groups.entry((waiting.first().map(|one| one.id.clone()), erasing)).or_default().push(id);
+        }
+        for ((next, erasing), ids) in groups {
+            give_back(tx, task, &ids, next.as_deref(), erasing, now).await?;
+        }
+    }
+}
+
+async fn give_back(
+    tx: &Tx,
+    task: &Task,
+    ids: &[String],
+    next: Option<&str>,
+    erasing: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update
+        .table(user::Entity)
+        .value(user::Column::Erasing, erasing)
+        .and_where(user::Column::AppId.eq(task.app.0))
+        .and_where(user::Column::Id.is_in(ids.iter().map(String::as_str)))
+        .and_where(user::Column::Erasing.ne(erasing));
+    tx.execute(&update).await?;
+    let mut update = changed(task.app, ids, now);
+    if next.is_none() {
+        update.value(user::Column::DeletedAt, None::<i64>);
+    }
+    update
+        .value(user::Column::DeletedBy, next.map(str::to_owned))
+        .and_where(user::Column::DeletedBy.eq(task.id.to_string()));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// An update of these users that callers can see.
+pub(super) fn changed(app: AppId, ids: &[String], now: Timestamp) -> UpdateStatement {
+    use user::Column::{AppId as App, Id, UpdatedAt};
+    // `updated_at` never goes back, whatever the clocks of replicas say.
+    let updated_at = Expr::case(Expr::col(UpdatedAt).gt(now.micros()), Expr::col(UpdatedAt));
+    let mut update = Query::update();
+    update
+        .table(user::Entity)
+        .value(UpdatedAt, updated_at.finally(now.micros()))
+        .and_where(App.eq(app.0))
+        .and_where(Id.is_in(ids.iter().map(String::as_str)));
+    raise_version(&mut update);
+    update
+}

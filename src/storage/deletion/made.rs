@@ -1,0 +1,225 @@
+//! What has an author: marking, blanking, removing, and bringing it back, in the order of ids.
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Order, Query, UpdateStatement};
+use sea_orm::{ConnectionTrait as _, Value};
+use serde_json::json;
+
+use super::{Next, Scope, Stride, delete_some, erase, texts, where_is};
+use crate::model::deletion::{Made, Reacted};
+use crate::storage::columns::TABLES;
+use crate::storage::{StoreError, Tx};
+
+/// Where what was made is stored.
+struct Place {
+    table: &'static str,
+    /// The column of its author.
+    author: &'static str,
+    /// What names a row beside the app.
+    key: &'static [&'static str],
+}
+
+const fn place(made: Made) -> Place {
+    let (table, author, key): (_, _, &'static [&'static str]) = match made {
+        Made::Messages => ("messages", "user_id", &["id"]),
+        Made::Activities => ("activities", "user_id", &["id"]),
+        Made::Comments => ("comments", "user_id", &["id"]),
+        Made::Feeds => ("feeds", "created_by_id", &["group_id", "id"]),
+    };
+    Place { table, author, key }
+}
+
+/// Between the parts of a key in a place to go on from: no part holds it.
+const SEPARATOR: char = '\n';
+
+/// The next keys of what the user made.
+struct Page {
+    keys: Vec<Vec<String>>,
+    next: Next,
+}
+
+impl Page {
+    /// The first part of each key, which is all of it but for feeds.
+    fn ids(&self) -> Vec<String> {
+        self.keys.iter().filter_map(|key| key.first().cloned()).collect()
+    }
+}
+
+async fn page(tx: &Tx, scope: &Scope, made: Made, after: &str, limit: u64) -> Result<Page, StoreError> {
+    let Place { table, author, key } = place(made);
+    let mut select = Query::select();
+    select.columns(key.iter().copied()).from(table);
+    select.cond_where(where_is(scope.app, author, &scope.user)).limit(limit);
+    if !after.is_empty() {
+        let columns = Expr::tuple(key.iter().map(|column| Expr::col(*column)));
+        let parts = after.splitn(key.len(), SEPARATOR).map(Expr::val);
+        select.and_where(columns.gt(Expr::tuple(parts)));
+    }
+    for column in key {
+        select.order_by(*column, Order::Asc);
+    }
+    let rows = tx.query_all(&select).await?;
+    let parts = |row: &sea_orm::QueryResult| {
+        (0..key.len())
+            .map(|at| Ok(row.try_get_by_index::<String>(at)?))
+            .collect::<Result<Vec<_>, StoreError>>()
+    };
+    let keys = rows.iter().map(parts).collect::<Result<Vec<_>, _>>()?;
+    let next = match keys.last() {
+        Some(last) if keys.len() as u64 == limit => Next::After(last.join(&SEPARATOR.to_string())),
+        _ => Next::Over,
+    };
+    Ok(Page { keys, next })
+}
+
+/// An update of the rows of a page.
+fn update_of(scope: &Scope, made: Made, page: &Page) -> UpdateStatement {
+    let Place { table, author, key } = place(made);
+    let mut update = Query::update();
+    update.table(table).cond_where(where_is(scope.app, author, &scope.user));
+    if let [id] = key {
+        update.and_where(Expr::col(*id).is_in(page.ids()));
+    } else {
+        let columns = Expr::tuple(key.iter().map(|column| Expr::col(*column)));
+        let keys = page.keys.iter().map(|key| Expr::tuple(key.iter().map(|part| Expr::val(part.as_str()))));
+        update.and_where(columns.is_in(keys));
+    }
+    update
+}
+
+/// Marks what is not marked yet.
+pub(super) async fn mark(
+    tx: &Tx,
+    scope: &Scope,
+    made: Made,
+    after: &str,
+    limit: u64,
+) -> Result<Stride, StoreError> {
+    let page = page(tx, scope, made, after, limit).await?;
+    if page.keys.is_empty() {
+        return Ok(Stride::over(0));
+    }
+    let mut update = update_of(scope, made, &page);
+    update
+        .value("deleted_at", scope.now.micros())
+        .value("deleted_by", scope.task.as_str())
+        .and_where(Expr::col("deleted_at").is_null());
+    Ok(Stride { rows: tx.execute(&update).await?.rows_affected(), next: page.next })
+}
+
+/// Undoes the marks of the scope's task.
+pub(super) async fn unmark(
+    tx: &Tx,
+    scope: &Scope,
+    made: Made,
+    after: &str,
+    limit: u64,
+) -> Result<Stride, StoreError> {
+    let page = page(tx, scope, made, after, limit).await?;
+    if page.keys.is_empty() {
+        return Ok(Stride::over(0));
+    }
+    let mut update = update_of(scope, made, &page);
+    update
+        .value("deleted_at", None::<i64>)
+        .value("deleted_by", None::<String>)
+        .and_where(Expr::col("deleted_by").eq(scope.task.as_str()));
+    Ok(Stride { rows: tx.execute(&update).await?.rows_affected(), next: page.next })
+}
+
+/// Blanks attachments.
+pub(super) async fn blank_files(
+    tx: &Tx,
+    scope: &Scope,
+    made: Made,
+    after: &str,
+    limit: u64,
+) -> Result<Stride, StoreError> {
+    let page = page(tx, scope, made, after, limit).await?;
+    if page.keys.is_empty() {
+        return Ok(Stride::over(0));
+    }
+    let mut update = update_of(scope, made, &page);
+    update.value("attachments", blank("attachments"));
+    Ok(Stride { rows: tx.execute(&update).await?.rows_affected(), next: page.next })
+}
+
+/// Marks, blanks, and removes what hangs on it.
+pub(super) async fn prune(
+    tx: &Tx,
+    scope: &Scope,
+    made: Made,
+    after: &str,
+    limit: u64,
+) -> Result<Stride, StoreError> {
+    let page = page(tx, scope, made, after, limit).await?;
+    if page.keys.is_empty() {
+        return Ok(Stride::over(0));
+    }
+    let hanging = erase::bare(tx, scope.app, made, &page.keys, limit).await?;
+    if hanging >= limit {
+        return Ok(Stride { rows: hanging, next: Next::After(after.to_owned()) });
+    }
+    let mut update = update_of(scope, made, &page);
+    let was = Expr::col("deleted_at");
+    let by = Expr::case(was.clone().is_null(), scope.task.as_str()).finally(Expr::col("deleted_by"));
+    let at = Expr::case(was.clone().is_null(), scope.now.micros()).finally(was);
+    update.value("deleted_by", by).value("deleted_at", at);
+    let personal = TABLES.iter().find(|table| table.name == place(made).table);
+    for column in personal.iter().flat_map(|table| table.personal) {
+        update.value(*column, blank(column));
+    }
+    Ok(Stride { rows: hanging + tx.execute(&update).await?.rows_affected(), next: page.next })
+}
+
+/// Removes it with what hangs on it.
+pub(super) async fn erase(
+    tx: &Tx,
+    scope: &Scope,
+    made: Made,
+    after: &str,
+    limit: u64,
+) -> Result<Stride, StoreError> {
+    let page = page(tx, scope, made, after, limit).await?;
+    if page.keys.is_empty() {
+        return Ok(Stride::over(0));
+    }
+    let rows = erase::whole(tx, scope.app, made, &page.keys, limit).await?;
+    match rows {
+        erase::Erased::Some(rows) => Ok(Stride { rows, next: Next::After(after.to_owned()) }),
+        erase::Erased::All(rows) => Ok(Stride { rows, next: page.next }),
+    }
+}
+
+/// Removes reactions that the user made.
+pub(super) async fn erase_reactions(
+    tx: &Tx,
+    scope: &Scope,
+    reacted: Reacted,
+    limit: u64,
+) -> Result<Stride, StoreError> {
+    let table = match reacted {
+        Reacted::ToMessages => "reactions",
+        Reacted::ToActivities => "feed_reactions",
+    };
+    let rows = delete_some(tx, table, where_is(scope.app, "user_id", &scope.user), limit).await?;
+    Ok(Stride::again(rows, limit))
+}
+
+/// What a column holds when it holds nothing.
+fn blank(column: &str) -> Value {
+    match column {
+        "attachments" => Value::from(json!([])),
+        "custom" => Value::from(json!({})),
+        _ => Value::String(None),
+    }
+}
+
+/// Messages of a channel, in no order.
+pub(super) async fn messages_of(
+    tx: &Tx,
+    channel: Condition,
+    limit: u64,
+) -> Result<Vec<Vec<String>>, StoreError> {
+    let select = Query::select().column("id").from("messages").cond_where(channel).limit(limit).take();
+    Ok(texts(tx, &select).await?.into_iter().map(|id| vec![id]).collect())
+}
