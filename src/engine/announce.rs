@@ -1,7 +1,7 @@
 //! Telling other replicas that a task has changed, and hearing it from them.
 //!
-//! Losing a notification costs time, never truth: watchers are also refreshed by a slow poll, and the queue
-//! is polled. So it is in a single process: a call that was cancelled during its commit announces nothing.
+//! Losing a notification costs a moment, never truth: watched tasks are also read in turns, and the queue is
+//! polled. So it is in a single process: a call that was cancelled during its commit announces nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +18,10 @@ use crate::storage::{Store, tasks};
 
 /// Changes of one task within this time are told once.
 const COALESCE: Duration = Duration::from_millis(20);
-/// The net beneath notifications that were lost.
-const POLL: Duration = Duration::from_secs(2);
+/// The net beneath notifications that were lost: nobody should notice, as long as not many tasks are watched.
+const POLL: Duration = Duration::from_millis(20);
+/// Watched tasks that are read at each poll, in turns.
+const POLLED: usize = 50;
 
 /// Collects what is to be told.
 #[derive(Debug, Clone, Default)]
@@ -82,11 +84,16 @@ pub(super) async fn listen(engine: Engine, signals: Option<mpsc::Receiver<Signal
     let mut signals = signals.unwrap_or(nothing);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turn = None;
     loop {
         let mut stale = HashSet::new();
         tokio::select! {
             Some(signal) = signals.recv() => hear(&engine, signal, &mut stale),
-            _ = poll.tick() => stale.extend(engine.hub.watched()),
+            _ = poll.tick() => {
+                let watched = engine.hub.watched_after(turn, POLLED);
+                turn = watched.last().copied().filter(|_| watched.len() == POLLED);
+                stale.extend(watched);
+            }
             () = stop.cancelled() => return,
         }
         while let Ok(signal) = signals.try_recv() {

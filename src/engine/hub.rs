@@ -62,6 +62,15 @@ impl Hub {
         self.slots().iter().filter(|(_, slot)| !ended(slot)).map(|(key, _)| *key).collect()
     }
 
+    /// The first `count` of them, in their order, after `after`.
+    pub(super) fn watched_after(&self, after: Option<Key>, count: usize) -> Vec<Key> {
+        let mut watched = self.watched();
+        watched.retain(|key| after.is_none_or(|after| *key > after));
+        watched.sort_unstable();
+        watched.truncate(count);
+        watched
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,8 +16,10 @@ use crate::model::task::{Task, TaskError, TaskState};
 use crate::storage::queue::{self, Lease};
 use crate::storage::{StoreError, Tx, Urgency};
 
-/// The net beneath wake-ups that were lost.
-const POLL: Duration = Duration::from_secs(1);
+/// The net beneath wake-ups that were lost: nobody should notice.
+const POLL: Duration = Duration::from_millis(25);
+/// A database that could not be asked rests.
+const REST: Duration = Duration::from_secs(1);
 /// A database that has not answered by then is asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A task lets others go first after so long, where others wait.
@@ -65,7 +67,7 @@ async fn next(engine: &Engine) -> Task {
             Ok(Err(wait)) => wait,
             Err(err) => {
                 tracing::warn!(error = %err, "tasks cannot be claimed; trying again");
-                POLL
+                REST
             }
         };
         tokio::select! {
@@ -77,9 +79,8 @@ async fn next(engine: &Engine) -> Task {
 
 /// A claimed task, or how long to wait before the next look.
 async fn claim(engine: &Engine) -> Result<Result<Task, Duration>, StoreError> {
-    let db = engine.store.read(None).await?;
-    if !queue::has_claimable(&db).await? {
-        let due = queue::next_claimable_in(&db).await?.unwrap_or(POLL);
+    let due = queue::next_claimable_in(&engine.store.read(None).await?).await?.unwrap_or(POLL);
+    if !due.is_zero() {
         return Ok(Err(due.clamp(Duration::from_millis(1), POLL)));
     }
     let (lease, now) = (engine.settings.lease, engine.clock.now());

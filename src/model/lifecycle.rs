@@ -1,7 +1,6 @@
 //! The states of a user and the moves between them.
 
 use super::clock::Timestamp;
-use super::user::User;
 
 /// A move of a user's state that callers can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +21,12 @@ pub enum Refusal {
 }
 
 impl Move {
-    /// Whether `user` can make this move.
-    pub const fn check(self, user: &User) -> Result<(), Refusal> {
-        match (self, user.deleted_at, user.deactivated_at) {
-            (_, Some(_), _) => Err(Refusal::Deleted),
-            (Self::Deactivate, None, Some(_)) | (Self::Reactivate, None, None) => Err(Refusal::Unchanged),
-            (Self::Deactivate, None, None) | (Self::Reactivate, None, Some(_)) => Ok(()),
+    /// Whether a user can make this move who is deleted, or deactivated, as said.
+    pub const fn check(self, is_deleted: bool, is_deactivated: bool) -> Result<(), Refusal> {
+        match (self, is_deleted, is_deactivated) {
+            (_, true, _) => Err(Refusal::Deleted),
+            (Self::Deactivate, false, true) | (Self::Reactivate, false, false) => Err(Refusal::Unchanged),
+            (Self::Deactivate, false, false) | (Self::Reactivate, false, true) => Ok(()),
         }
     }
 

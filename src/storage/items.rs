@@ -56,9 +56,6 @@ pub async fn list_items(
 
 /// The next items of `task` that are pending and may run: their users have no pending item of a task
 /// that was accepted earlier and is still to run.
-///
-/// Two plain questions instead of one with NOT EXISTS: nothing is pending most of the time, so statistics
-/// tell PostgreSQL that any way to look for pending items is as good as another, and it took the worst.
 pub async fn list_runnable(db: &Db, task: &Task, limit: u64) -> Result<Vec<Item>, StoreError> {
     let mut after = None;
     loop {
@@ -66,7 +63,7 @@ pub async fn list_runnable(db: &Db, task: &Task, limit: u64) -> Result<Vec<Item>
         let Some(last) = next.last() else { return Ok(Vec::new()) };
         after = Some(last.index);
         let users = next.iter().map(|item| item.user_id.as_str());
-        let waiting = list_waiting(db, task.app, users, Some(task.accepted_seq)).await?;
+        let waiting = list_waiting(db, task.app, users, Some(task)).await?;
         let runnable: Vec<Item> = next.into_iter().filter(|item| !waiting.contains(&item.user_id)).collect();
         if !runnable.is_empty() {
             return Ok(runnable);
@@ -134,39 +131,55 @@ fn of_task(app: AppId, task: TaskId) -> sea_orm::Select<task_item::Entity> {
         .filter(task_item::Column::TaskId.eq(task.to_string()))
 }
 
+/// As [`pending`], where items are looked for by user. In other words than the index over pending items has it:
+/// that holds next to nothing most of the time, so PostgreSQL would rather read all of it.
+pub(super) fn by_user_and_pending() -> Expr {
+    Expr::cust("outcome + 0 = 0")
+}
+
 /// A literal, not a parameter, so that the partial indexes on it are used.
 fn pending() -> Expr {
     Expr::cust("outcome = 0")
 }
 
-/// Those of `users` who have a pending item of a task still to run; only of tasks accepted before `before`
-/// where it is given.
+/// Those of `users` who have a pending item of a task still to run; with `than`, of another task that was
+/// accepted before it.
+///
+/// Two plain questions instead of a join: nearly always the first one finds nothing, since the items of the
+/// task itself are left out, and rows of running tasks change too often to be joined cheaply.
 async fn list_waiting(
     db: &Db,
     app: AppId,
     users: impl Iterator<Item = &str>,
-    before: Option<i64>,
+    than: Option<&Task>,
 ) -> Result<HashSet<String>, StoreError> {
-    let to_run = [TaskState::Pending, TaskState::Running].map(TaskState::as_str);
-    let same_task = Expr::col((task::Entity, task::Column::AppId))
-        .equals((task_item::Entity, task_item::Column::AppId))
-        .and(
-            Expr::col((task::Entity, task::Column::Id))
-                .equals((task_item::Entity, task_item::Column::TaskId)),
-        );
-    let mut select = Query::select();
-    select
-        .distinct()
-        .column((task_item::Entity, task_item::Column::UserId))
-        .from(task_item::Entity)
-        .inner_join(task::Entity, same_task)
-        .and_where(Expr::col((task_item::Entity, task_item::Column::AppId)).eq(app.0))
-        .and_where(Expr::col((task_item::Entity, task_item::Column::UserId)).is_in(users))
-        .and_where(pending())
-        .and_where(Expr::col((task::Entity, task::Column::State)).is_in(to_run));
-    if let Some(before) = before {
-        select.and_where(Expr::col((task::Entity, task::Column::AcceptedSeq)).lt(before));
+    use task_item::Column::{AppId as App, TaskId as OfTask, UserId};
+    let mut select = task_item::Entity::find()
+        .select_only()
+        .columns([UserId, OfTask])
+        .filter(App.eq(app.0))
+        .filter(UserId.is_in(users))
+        .filter(by_user_and_pending());
+    if let Some(than) = than {
+        select = select.filter(OfTask.ne(than.id.to_string()));
     }
-    let rows = db.query_all(&select).await?;
-    rows.iter().map(|row| Ok(row.try_get("", "user_id")?)).collect()
+    let pending: Vec<(String, String)> = select.into_tuple().all(db).await?;
+    if pending.is_empty() {
+        return Ok(HashSet::new());
+    }
+
+    let of: HashSet<&str> = pending.iter().map(|(_, task)| task.as_str()).collect();
+    let to_run = [TaskState::Pending, TaskState::Running].map(TaskState::as_str);
+    let mut select = task::Entity::find()
+        .select_only()
+        .column(task::Column::Id)
+        .filter(task::Column::AppId.eq(app.0))
+        .filter(task::Column::Id.is_in(of))
+        .filter(task::Column::State.is_in(to_run));
+    if let Some(than) = than {
+        select = select.filter(task::Column::AcceptedSeq.lt(than.accepted_seq));
+    }
+    let tasks: Vec<String> = select.into_tuple().all(db).await?;
+    let tasks: HashSet<String> = tasks.into_iter().collect();
+    Ok(pending.into_iter().filter(|(_, task)| tasks.contains(task)).map(|(user, _)| user).collect())
 }

@@ -1,13 +1,65 @@
 //! Changes of a user's state.
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ConnectionTrait, Value};
+use std::collections::HashMap;
 
-use super::entity::user::{Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    Value,
+};
+
+use super::entity::user::{self, Column, Entity};
 use super::terms::write::raise_version;
-use super::{StoreError, Tx};
+use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
+
+/// How a user stands, without what it is.
+#[derive(Debug, Clone, FromQueryResult)]
+#[expect(missing_docs, reason = "as in the entity")]
+pub struct State {
+    pub id: String,
+    pub deactivated_at: Option<i64>,
+    pub deleted_at: Option<i64>,
+    pub deleted_by: Option<String>,
+    pub pruned: bool,
+    pub deactivated_by: Option<String>,
+}
+
+/// How those of `ids` stand who exist, deleted or not.
+pub async fn list_states(
+    db: &Db,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, State>, StoreError> {
+    Ok(by_id(states(app, ids).into_model().all(db).await?))
+}
+
+/// The same, of users whom the transaction locks, in id order.
+pub async fn lock_states(
+    tx: &Tx,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, State>, StoreError> {
+    let mut select = states(app, ids).order_by_asc(Column::Id);
+    tx.backend().lock(QueryTrait::query(&mut select));
+    Ok(by_id(select.into_model().all(&**tx).await?))
+}
+
+fn states<'a>(app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Select<Entity> {
+    user::any(app).filter(Column::Id.is_in(ids)).select_only().columns([
+        Column::Id,
+        Column::DeactivatedAt,
+        Column::DeletedAt,
+        Column::DeletedBy,
+        Column::Pruned,
+        Column::DeactivatedBy,
+    ])
+}
+
+fn by_id(states: Vec<State>) -> HashMap<String, State> {
+    states.into_iter().map(|state| (state.id.clone(), state)).collect()
+}
 
 /// Sets `deactivated_at` of users that the transaction has locked, and raises their versions. `by` is the task
 /// that marks their content.

@@ -14,7 +14,7 @@ use crate::model::deletion::{DeletePlan, Mode, Shared, Stage};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
 use crate::storage::deletion::{self, StandIns};
-use crate::storage::upsert::Stored;
+use crate::storage::lifecycle::State;
 use crate::storage::{StoreError, Tx};
 
 /// Its name.
@@ -51,29 +51,34 @@ impl TaskKind for DeleteUsers {
 
 #[async_trait]
 impl Walk for DeleteUsers {
+    fn locks(&self) -> bool {
+        // They are hidden: nobody else changes them.
+        false
+    }
+
     async fn judge(
         &self,
         _: &Tx,
         task: &Task,
         items: &[Item],
-        stored: &HashMap<String, Stored>,
+        stored: &HashMap<String, State>,
         _: Timestamp,
     ) -> Result<Vec<Verdict>, Fault> {
         let (plan, id) = (plan_of(&task.params)?, task.id.to_string());
         let judge = |item: &Item| match stored.get(&item.user_id) {
             None => Verdict::Over(Outcome::Failed, Some(Reason::UserNotFound)),
-            Some(stored) if is_to_go(stored, &id, plan.user) => Verdict::Go,
+            Some(state) if is_to_go(state, &id, plan.user) => Verdict::Go,
             Some(_) => Verdict::Over(Outcome::Unchanged, None),
         };
         Ok(items.iter().map(judge).collect())
     }
 
-    async fn begin(&self, tx: &Tx, task: &Task, users: &[&Stored], now: Timestamp) -> Result<u64, Fault> {
+    async fn begin(&self, tx: &Tx, task: &Task, users: &[&State], now: Timestamp) -> Result<u64, Fault> {
         let id = task.id.to_string();
         let others: Vec<String> = users
             .iter()
-            .filter(|stored| stored.marks.deleted_by.as_ref() != Some(&id))
-            .map(|stored| stored.user.id().as_str().to_owned())
+            .filter(|state| state.deleted_by.as_ref() != Some(&id))
+            .map(|state| state.id.clone())
             .collect();
         if !others.is_empty() {
             deletion::delete_deeper(tx, task.app, &others, &id, now).await?;
@@ -85,7 +90,7 @@ impl Walk for DeleteUsers {
         Ok(plan_of(&task.params)?.stages())
     }
 
-    fn marks(&self, task: &Task, _: &Stored) -> Option<String> {
+    fn marks(&self, task: &Task, _: &State) -> Option<String> {
         Some(task.id.to_string())
     }
 
@@ -112,8 +117,8 @@ impl Walk for DeleteUsers {
 }
 
 /// Whether there is anything to do for a user: it is hidden for this task, or was not deleted as far.
-fn is_to_go(stored: &Stored, task: &str, mode: Mode) -> bool {
-    let done = if stored.marks.pruned { Mode::Pruning } else { Mode::Soft };
-    let is_hidden = stored.marks.deleted_by.as_deref() == Some(task);
-    is_hidden || stored.user.deleted_at.is_none() || mode > done
+fn is_to_go(state: &State, task: &str, mode: Mode) -> bool {
+    let done = if state.pruned { Mode::Pruning } else { Mode::Soft };
+    let is_hidden = state.deleted_by.as_deref() == Some(task);
+    is_hidden || state.deleted_at.is_none() || mode > done
 }

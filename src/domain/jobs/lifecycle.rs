@@ -1,14 +1,13 @@
 //! Kinds `deactivate_users` and `reactivate_users`: one state change per item, and the marks on content that
 //! go with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::restoration::{is_hidden_by_one_of, list_later};
+use super::restoration::{is_hidden_by_one_of, list_later, names_taken};
 use super::walk::{self, Verdict, Walk};
-use crate::domain::users::names;
 use crate::engine::{Batch, Fault, Step, TaskKind};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{Marks, Stage};
@@ -16,9 +15,8 @@ use crate::model::id::UserId;
 use crate::model::lifecycle::{Move, Refusal};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
-use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::User;
-use crate::storage::upsert::Stored;
+use crate::storage::lifecycle::State;
 use crate::storage::{StoreError, Tx, lifecycle};
 
 /// Makes one move of every user of a task.
@@ -73,29 +71,36 @@ impl Walk for MoveUsers {
         tx: &Tx,
         task: &Task,
         items: &[Item],
-        stored: &HashMap<String, Stored>,
+        stored: &HashMap<String, State>,
         now: Timestamp,
     ) -> Result<Vec<Verdict>, Fault> {
         if params_of(task)?.moved.is_some() {
             return Ok(vec![Verdict::Go; items.len()]);
         }
-        let as_they_stand = self.as_they_stand(tx, task, stored).await?;
-        let taken = self.names_taken(tx, task, items, &as_they_stand, now).await?;
-        let judge = |item: &Item| match self.judge_one(as_they_stand.get(item.user_id.as_str())) {
-            Verdict::Go if taken.contains(&item.index) => {
-                Verdict::Over(Outcome::Failed, Some(Reason::NameTaken))
-            }
-            verdict => verdict,
+        let later = list_later(tx, task, stored.values()).await?;
+        let judge = |item: &Item| {
+            let state = stored.get(&item.user_id);
+            let waiting = later.get(&item.user_id).map(Vec::as_slice).unwrap_or_default();
+            self.judge_one(state, state.is_some_and(|state| is_hidden_by_one_of(state, waiting)))
         };
-        Ok(items.iter().map(judge).collect())
+        let mut verdicts: Vec<Verdict> = items.iter().map(judge).collect();
+        let moving = items.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Go);
+        let back = |user| User { deactivated_at: self.0.deactivated_at(now), ..user };
+        let taken = names_taken(tx, task, moving.map(|(item, _)| item), back).await?;
+        for (item, verdict) in items.iter().zip(&mut verdicts) {
+            if taken.contains(&item.index) {
+                *verdict = Verdict::Over(Outcome::Failed, Some(Reason::NameTaken));
+            }
+        }
+        Ok(verdicts)
     }
 
-    async fn begin(&self, tx: &Tx, task: &Task, users: &[&Stored], now: Timestamp) -> Result<u64, Fault> {
+    async fn begin(&self, tx: &Tx, task: &Task, users: &[&State], now: Timestamp) -> Result<u64, Fault> {
         let params = params_of(task)?;
         if params.moved.is_some() {
             return Ok(0);
         }
-        let ids: Vec<UserId> = users.iter().map(|stored| stored.user.id().clone()).collect();
+        let ids: Vec<UserId> = users.iter().map(|state| UserId::stored(state.id.clone())).collect();
         let by = (self.0 == Move::Deactivate && params.marks.any()).then(|| task.id.to_string());
         let at = self.0.deactivated_at(now);
         Ok(lifecycle::update_deactivated(tx, task.app, &ids, at, by.as_deref(), now).await?)
@@ -109,60 +114,23 @@ impl Walk for MoveUsers {
         })
     }
 
-    fn marks(&self, task: &Task, user: &Stored) -> Option<String> {
+    fn marks(&self, task: &Task, user: &State) -> Option<String> {
         let moved = params_of(task).ok().and_then(|params| params.moved);
         match self.0 {
             Move::Deactivate => Some(task.id.to_string()),
-            Move::Reactivate => moved.or_else(|| user.marks.deactivated_by.clone()),
+            Move::Reactivate => moved.or_else(|| user.deactivated_by.clone()),
         }
     }
 }
 
 impl MoveUsers {
-    /// Users as earlier operations left them: those whom a deletion hides that is still to come are not
-    /// deleted yet.
-    async fn as_they_stand<'a>(
-        &self,
-        tx: &Tx,
-        task: &Task,
-        stored: &'a HashMap<String, Stored>,
-    ) -> Result<HashMap<&'a str, User>, StoreError> {
-        let later = list_later(tx, task, stored.values()).await?;
-        let stands = |(id, stored): (&'a String, &'a Stored)| {
-            let mut user = stored.user.clone();
-            if later.get(id).is_some_and(|waiting| is_hidden_by_one_of(stored, waiting)) {
-                user.deleted_at = None;
-            }
-            (id.as_str(), user)
-        };
-        Ok(stored.iter().map(stands).collect())
-    }
-
-    /// Items, by their index, of users who would come back to a name that is taken.
-    async fn names_taken(
-        &self,
-        tx: &Tx,
-        task: &Task,
-        items: &[Item],
-        users: &HashMap<&str, User>,
-        now: Timestamp,
-    ) -> Result<HashSet<i32>, Fault> {
-        let moving = items.iter().filter_map(|item| {
-            let user = users.get(item.user_id.as_str())?;
-            self.0.check(user).ok()?;
-            let moved = User { deactivated_at: self.0.deactivated_at(now), ..user.clone() };
-            Some((item.index, Renaming::of(Some(user), &moved)))
-        });
-        let (indexes, renamings): (Vec<i32>, Vec<Renaming>) = moving.unzip();
-        let taken = names::taken(tx, task.app, Manner::InTurn, &renamings).await?;
-        Ok(taken.into_iter().filter_map(|at| indexes.get(at).copied()).collect())
-    }
-
-    fn judge_one(&self, user: Option<&User>) -> Verdict {
-        let Some(user) = user else {
+    /// What is to become of a user in this state, and whether a deletion that is still to come hides it: then
+    /// it is not deleted yet.
+    fn judge_one(&self, state: Option<&State>, is_hidden: bool) -> Verdict {
+        let Some(state) = state else {
             return Verdict::Over(Outcome::Failed, Some(Reason::UserNotFound));
         };
-        match self.0.check(user) {
+        match self.0.check(state.deleted_at.is_some() && !is_hidden, state.deactivated_at.is_some()) {
             Ok(()) => Verdict::Go,
             Err(Refusal::Unchanged) => Verdict::Over(Outcome::Unchanged, None),
             Err(Refusal::Deleted) => Verdict::Over(Outcome::Failed, Some(Reason::UserDeleted)),

@@ -11,11 +11,13 @@ use crate::engine::{Batch, Fault, Step, TaskKind};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{DeletePlan, Stage};
 use crate::model::reason::Reason;
+use crate::model::settings::UniqueNames;
 use crate::model::task::{Item, Outcome, Task};
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::User;
 use crate::storage::deletion::{self, Later};
-use crate::storage::upsert::Stored;
+use crate::storage::lifecycle::State;
+use crate::storage::upsert::lock_users;
 use crate::storage::{StoreError, Tx, settings};
 
 /// Its name.
@@ -47,7 +49,7 @@ impl Walk for RestoreUsers {
         tx: &Tx,
         task: &Task,
         items: &[Item],
-        stored: &HashMap<String, Stored>,
+        stored: &HashMap<String, State>,
         now: Timestamp,
     ) -> Result<Vec<Verdict>, Fault> {
         let later = list_later(tx, task, stored.values()).await?;
@@ -55,13 +57,13 @@ impl Walk for RestoreUsers {
         let window = std::time::Duration::from_hours(24 * u64::from(days));
         let since = (days > 0).then(|| now.minus(window));
         let against = |item: &Item| {
-            let Some(stored) = stored.get(&item.user_id) else { return Some(Reason::UserNotFound) };
+            let Some(state) = stored.get(&item.user_id) else { return Some(Reason::UserNotFound) };
             let waiting = later.get(&item.user_id).map(Vec::as_slice).unwrap_or_default();
-            match stored.user.deleted_at {
+            match state.deleted_at.map(Timestamp::from_micros) {
                 None => Some(Reason::UserNotDeleted),
                 // In the order of operations that deletion is still to come.
-                Some(_) if is_hidden_by_one_of(stored, waiting) => Some(Reason::UserNotDeleted),
-                Some(at) if stored.marks.pruned || since.is_some_and(|since| at < since) => {
+                Some(_) if is_hidden_by_one_of(state, waiting) => Some(Reason::UserNotDeleted),
+                Some(at) if state.pruned || since.is_some_and(|since| at < since) => {
                     Some(Reason::NotRestorable)
                 }
                 Some(_) => None,
@@ -69,7 +71,8 @@ impl Walk for RestoreUsers {
         };
         let reasons: Vec<Option<Reason>> = items.iter().map(against).collect();
         let returning = items.iter().zip(&reasons).filter(|(_, reason)| reason.is_none());
-        let taken = names_taken(tx, task, returning.map(|(item, _)| item), stored).await?;
+        let back = |user| User { deleted_at: None, ..user };
+        let taken = names_taken(tx, task, returning.map(|(item, _)| item), back).await?;
         let judge = |(item, reason): (&Item, Option<Reason>)| match reason {
             Some(reason) => Verdict::Over(Outcome::Failed, Some(reason)),
             None if taken.contains(&item.index) => Verdict::Over(Outcome::Failed, Some(Reason::NameTaken)),
@@ -78,11 +81,11 @@ impl Walk for RestoreUsers {
         Ok(items.iter().zip(reasons).map(judge).collect())
     }
 
-    async fn begin(&self, tx: &Tx, task: &Task, users: &[&Stored], now: Timestamp) -> Result<u64, Fault> {
+    async fn begin(&self, tx: &Tx, task: &Task, users: &[&State], now: Timestamp) -> Result<u64, Fault> {
         let later = list_later(tx, task, users.iter().copied()).await?;
         let mut groups: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
         for user in users {
-            let id = user.user.id().as_str();
+            let id = user.id.as_str();
             let next = later.get(id).and_then(|waiting| waiting.first()).map(|one| one.id.as_str());
             groups.entry(next).or_default().push(id.to_owned());
         }
@@ -97,8 +100,8 @@ impl Walk for RestoreUsers {
         Ok(DeletePlan::undone())
     }
 
-    fn marks(&self, _: &Task, user: &Stored) -> Option<String> {
-        user.marks.deleted_by.clone()
+    fn marks(&self, _: &Task, user: &State) -> Option<String> {
+        user.deleted_by.clone()
     }
 }
 
@@ -106,29 +109,34 @@ impl Walk for RestoreUsers {
 pub(super) async fn list_later<'a>(
     tx: &Tx,
     task: &Task,
-    users: impl Iterator<Item = &'a Stored> + Send,
+    users: impl Iterator<Item = &'a State> + Send,
 ) -> Result<HashMap<String, Vec<Later>>, StoreError> {
-    let deleted = users.filter(|stored| stored.user.deleted_at.is_some());
-    let ids: Vec<String> = deleted.map(|stored| stored.user.id().as_str().to_owned()).collect();
+    let deleted = users.filter(|state| state.deleted_at.is_some());
+    let ids: Vec<String> = deleted.map(|state| state.id.clone()).collect();
     deletion::list_later(tx, task.app, DELETE, &ids, task).await
 }
 
 /// Whether a user looks deleted only because a deletion waits for it.
-pub(super) fn is_hidden_by_one_of(stored: &Stored, waiting: &[Later]) -> bool {
-    waiting.iter().any(|later| stored.marks.deleted_by.as_ref() == Some(&later.id))
+pub(super) fn is_hidden_by_one_of(state: &State, waiting: &[Later]) -> bool {
+    waiting.iter().any(|later| state.deleted_by.as_ref() == Some(&later.id))
 }
 
-/// Items, by their index, of users who would come back to a name that is taken.
-async fn names_taken<'a>(
+/// Items, by their index, of users who would come back to a name that is taken; `back` makes of a user what it
+/// comes back as.
+pub(super) async fn names_taken<'a>(
     tx: &Tx,
     task: &Task,
     items: impl Iterator<Item = &'a Item> + Send,
-    stored: &HashMap<String, Stored>,
+    back: impl Fn(User) -> User + Send + Sync,
 ) -> Result<HashSet<i32>, StoreError> {
-    let returning = items.filter_map(|item| {
+    if settings::get_settings(tx, task.app).await?.unique_names == UniqueNames::None {
+        return Ok(HashSet::new());
+    }
+    let items: Vec<&Item> = items.collect();
+    let stored = lock_users(tx, task.app, items.iter().map(|item| item.user_id.as_str())).await?;
+    let returning = items.iter().filter_map(|item| {
         let user = &stored.get(&item.user_id)?.user;
-        let back = User { deleted_at: None, ..user.clone() };
-        Some((item.index, Renaming::of(Some(user), &back)))
+        Some((item.index, Renaming::of(Some(user), &back(user.clone()))))
     });
     let (indexes, renamings): (Vec<i32>, Vec<Renaming>) = returning.unzip();
     let taken = names::taken(tx, task.app, Manner::InTurn, &renamings).await?;

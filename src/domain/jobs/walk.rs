@@ -16,7 +16,7 @@ use crate::model::deletion::Stage;
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
 use crate::storage::deletion::{self, Next, Scope, StandIns};
-use crate::storage::upsert::{Stored, lock_users};
+use crate::storage::lifecycle::{State, list_states, lock_states};
 use crate::storage::{StoreError, Tx, items};
 
 /// How often the last look at a user may find something new before the task gives up.
@@ -34,24 +34,29 @@ pub(super) enum Verdict {
 /// One kind of work on users and what they made.
 #[async_trait]
 pub(super) trait Walk: Send + Sync {
-    /// What is to become of each of `items`, whose users are locked.
+    /// Whether users are locked before they are judged: where whoever else changes them must wait.
+    fn locks(&self) -> bool {
+        true
+    }
+
+    /// What is to become of each of `items`.
     async fn judge(
         &self,
         tx: &Tx,
         task: &Task,
         items: &[Item],
-        stored: &HashMap<String, Stored>,
+        stored: &HashMap<String, State>,
         now: Timestamp,
     ) -> Result<Vec<Verdict>, Fault>;
 
     /// Changes the users themselves, as far as that comes first; tells how many rows it took.
-    async fn begin(&self, tx: &Tx, task: &Task, users: &[&Stored], now: Timestamp) -> Result<u64, Fault>;
+    async fn begin(&self, tx: &Tx, task: &Task, users: &[&State], now: Timestamp) -> Result<u64, Fault>;
 
     /// The stages of every user of the task.
     fn stages(&self, task: &Task) -> Result<Vec<Stage>, StoreError>;
 
     /// The task whose marks are put or undone for a user; `None` where there are none.
-    fn marks(&self, task: &Task, user: &Stored) -> Option<String>;
+    fn marks(&self, task: &Task, user: &State) -> Option<String>;
 
     /// What stands in for a user who is erased.
     async fn stand_ins(&self, _tx: &Tx, _task: &Task, _user: &str) -> Result<StandIns, StoreError> {
@@ -115,19 +120,24 @@ pub(super) async fn step(walk: &dyn Walk, tx: &Tx, batch: &mut Batch) -> Result<
             (_, false) => Step::Blocked,
         });
     }
-    let stored = lock_users(tx, batch.task().app, items.iter().map(|item| item.user_id.as_str())).await?;
+    let ids = items.iter().map(|item| item.user_id.as_str());
+    let stored = if walk.locks() {
+        lock_states(tx, batch.task().app, ids).await?
+    } else {
+        list_states(tx, batch.task().app, ids).await?
+    };
     let verdicts = walk.judge(tx, batch.task(), &items, &stored, batch.now()).await?;
     let judged = items.iter().zip(verdicts).map(|(item, verdict)| (item, verdict, stored.get(&item.user_id)));
     let (to_go, over): (Vec<_>, Vec<_>) = judged.partition(|(_, verdict, _)| *verdict == Verdict::Go);
     end(tx, batch, over.into_iter().map(|(item, verdict, _)| (item, verdict)), 0).await?;
 
-    let to_go: Vec<(&Item, &Stored)> =
+    let to_go: Vec<(&Item, &State)> =
         to_go.into_iter().filter_map(|(item, _, stored)| Some((item, stored?))).collect();
     let makers = list_makers(walk, tx, batch.task(), &stages, &to_go).await?;
     let (heavy, light): (Vec<_>, Vec<_>) =
         to_go.into_iter().partition(|(item, _)| makers.contains(&item.index));
     if !light.is_empty() {
-        let users: Vec<&Stored> = light.iter().map(|(_, user)| *user).collect();
+        let users: Vec<&State> = light.iter().map(|(_, user)| *user).collect();
         let rows = walk.begin(tx, batch.task(), &users, batch.now()).await?;
         let done = Verdict::Over(Outcome::Done, None);
         end(tx, batch, light.iter().map(|(item, _)| (*item, done)), rows).await?;
@@ -153,11 +163,10 @@ async fn list_makers(
     tx: &Tx,
     task: &Task,
     stages: &[Stage],
-    to_go: &[(&Item, &Stored)],
+    to_go: &[(&Item, &State)],
 ) -> Result<HashSet<i32>, StoreError> {
     let with_marks = to_go.iter().filter(|(_, user)| walk.marks(task, user).is_some());
-    let candidates: Vec<(&Item, &str)> =
-        with_marks.map(|(item, user)| (*item, user.user.id().as_str())).collect();
+    let candidates: Vec<(&Item, &str)> = with_marks.map(|(item, user)| (*item, user.id.as_str())).collect();
     if stages.is_empty() || candidates.is_empty() {
         return Ok(HashSet::new());
     }

@@ -18,7 +18,7 @@ use crate::model::task::{Item, Outcome, Task};
 use crate::model::user::User;
 use crate::storage::deletion::{self, Preview};
 use crate::storage::queue::RequestMark;
-use crate::storage::{StoreError, Tx, get, upsert};
+use crate::storage::{StoreError, Tx, get, lifecycle, upsert};
 
 /// A deletion of many users.
 #[derive(Debug, Clone)]
@@ -93,7 +93,8 @@ impl Domain {
         let ids: Vec<String> = asked().map(|item| item.user_id.clone()).collect();
         let mode = command.plan.user;
         let (mut to_go, mut unchanged) = (Vec::new(), 0_usize);
-        for user in deletion::list_states(&db, app, &ids).await? {
+        let states = lifecycle::list_states(&db, app, ids.iter().map(String::as_str)).await?;
+        for user in states.into_values() {
             let done = if user.pruned { Mode::Pruning } else { Mode::Soft };
             if user.deleted_at.is_none() || mode > done {
                 to_go.push(user.id);

@@ -152,7 +152,7 @@ fn check(command: &MoveUser, user: &User) -> Result<(), Error> {
     if command.expected_version.is_some_and(|expected| expected != user.version) {
         return Err(Error::state("expected_version", Reason::VersionMismatch));
     }
-    command.how.check(user).map_err(|refusal| {
+    command.how.check(user.deleted_at.is_some(), user.deactivated_at.is_some()).map_err(|refusal| {
         let reason = match (refusal, command.how) {
             (Refusal::Deleted, _) => Reason::UserDeleted,
             (Refusal::Unchanged, Move::Deactivate) => Reason::UserDeactivated,

@@ -13,6 +13,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
 use crate::model::task::{Task, TaskState};
 use crate::storage::entity::{task, task_item, user};
+use crate::storage::items::by_user_and_pending;
 use crate::storage::terms::write::raise_version;
 use crate::storage::{Db, StoreError, Tx};
 
@@ -85,8 +86,7 @@ pub async fn list_later(
             .inner_join(task::Entity, same)
             .and_where(item(task_item::Column::AppId).eq(app.0))
             .and_where(item(task_item::Column::UserId).is_in(chunk.iter().map(String::as_str)))
-            // A literal, so that the partial index is used.
-            .and_where(Expr::cust("outcome = 0"))
+            .and_where(by_user_and_pending())
             .and_where(of(task::Column::State).is_in(to_run))
             .and_where(of(task::Column::Kind).eq(kind))
             .and_where(of(task::Column::Id).ne(except.id.to_string()))

@@ -16,7 +16,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
 
 pub use self::hide::{Later, hide, list_later, release};
-pub use self::preview::{Preview, list_states, preview};
+pub use self::preview::{Preview, preview};
 pub use self::shared::first_mark;
 pub use self::targets::{delete_targets, find_heir, insert_heir, insert_targets, list_targeted};
 pub use self::users::{delete_deeper, list_makers, restore};

@@ -2,34 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
-use sea_orm::{ColumnTrait as _, ConnectionTrait as _, FromQueryResult, QueryFilter as _, QuerySelect as _};
 
 use super::shared::{Place, place};
 use crate::model::deletion::{DeletePlan, Mode, Shared};
 use crate::model::id::AppId;
-use crate::storage::entity::user;
 use crate::storage::{Db, StoreError};
 
 /// Rows by what they are; what there is none of is left out.
 pub type Preview = BTreeMap<&'static str, i64>;
-
-/// How a user stands.
-#[derive(Debug, FromQueryResult)]
-pub struct State {
-    pub id: String,
-    pub deleted_at: Option<i64>,
-    pub pruned: bool,
-}
-
-/// How those of `ids` stand who exist.
-pub async fn list_states(db: &Db, app: AppId, ids: &[String]) -> Result<Vec<State>, StoreError> {
-    let select = user::any(app)
-        .filter(user::Column::Id.is_in(ids.iter().map(String::as_str)))
-        .select_only()
-        .columns([user::Column::Id, user::Column::DeletedAt, user::Column::Pruned]);
-    Ok(select.into_model().all(db).await?)
-}
 
 /// Counts what deleting these users would mark, blank or remove.
 pub async fn preview(db: &Db, app: AppId, ids: &[String], plan: &DeletePlan) -> Result<Preview, StoreError> {

@@ -37,8 +37,10 @@ pub async fn list_makers(db: &Db, app: AppId, ids: &[String]) -> Result<HashSet<
             .from(*table)
             .and_where(Expr::col((*table, "app_id")).equals(("users", "app_id")))
             .and_where(Expr::col((*table, *column)).equals(("users", "id")))
+            .limit(1)
             .take();
-        Expr::exists(made)
+        // Of EXISTS, PostgreSQL might make a list of everybody who has made anything.
+        Expr::SubQuery(None, Box::new(made.into())).is_not_null()
     };
     let any = MADE.iter().chain(&MARKED).map(of).fold(Condition::any(), Condition::add);
     let select = Query::select()

@@ -69,7 +69,7 @@ CREATE TABLE call_marks (
 );
 CREATE INDEX call_marks_user ON call_marks (app_id, user_id)";
 
-/// Targets are the channels and calls of two members, as they were when a deletion was accepted; each goes
+/// Items are found by user whether they are pending or not. Targets are the channels and calls of two members, as they were when a deletion was accepted; each goes
 /// when it is reached.
 const TASKS: &str = "
 CREATE TABLE deletion_targets (
@@ -92,7 +92,8 @@ CREATE TABLE deletion_heirs (
     FOREIGN KEY (app_id, user_id) REFERENCES users (app_id, id)
 );
 CREATE INDEX deletion_heirs_user ON deletion_heirs (app_id, user_id);
-CREATE INDEX task_items_user ON task_items (app_id, user_id);
+CREATE INDEX task_items_user ON task_items (user_id, app_id);
+DROP INDEX task_items_waiting;
 CREATE INDEX tasks_creator ON tasks (app_id, created_by_id) WHERE created_by_id <> ''";
 
 /// Keyed hashes of ids: they tell nobody who was erased, but to whoever asks for the id.
