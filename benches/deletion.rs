@@ -43,9 +43,7 @@ fn main() {
         runtime.block_on(async {
             let server = backend.start_with(&["--request-timeout", "10m"]).await;
             let db = bare::connect(&server).await;
-            if std::env::var("NO_HARD").is_err() {
-                hard(name, &server, &db, rows).await;
-            }
+            hard(name, &server, &db, rows).await;
             soft(name, &server, &db, rows).await;
             beginnings(name, &server, &server).await;
             db.close().await.unwrap();

@@ -73,11 +73,16 @@ pub struct Batch {
     task: Task,
     limit: u64,
     now: Timestamp,
+    erases: bool,
 }
 
 impl Batch {
     pub(super) const fn new(task: Task, limit: u64, now: Timestamp) -> Self {
-        Self { task, limit, now }
+        Self { task, limit, now, erases: false }
+    }
+
+    pub(super) const fn erases(&self) -> bool {
+        self.erases
     }
 
     pub(super) fn into_task(self) -> Task {
@@ -108,6 +113,11 @@ impl Batch {
     /// Sets where the next batch goes on, for kinds whose items alone do not tell.
     pub fn checkpoint(&mut self, checkpoint: Value) {
         self.task.checkpoint = checkpoint;
+    }
+
+    /// Tells that what the batch removes must leave the disk, too.
+    pub const fn erase(&mut self) {
+        self.erases = true;
     }
 
     /// Tells what is worked on.

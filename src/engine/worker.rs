@@ -132,6 +132,14 @@ enum End {
     Lost,
 }
 
+/// What a batch came to, once it is committed.
+struct Done {
+    end: End,
+    /// As it is stored now, where it changed.
+    task: Option<Task>,
+    erases: bool,
+}
+
 /// One batch: lock and check the lease, do the work, store everything, commit, tell.
 async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &Task) -> Result<End, Fault> {
     let (app, id, epoch) = (held.app, held.id, held.lease_epoch);
@@ -142,7 +150,7 @@ async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &Task) -> Result<E
             let (kind, settings) = (Arc::clone(&kind), Arc::clone(&settings));
             async move {
                 let Some(task) = queue::lock_held(&tx, app, id, epoch).await? else {
-                    return Ok((End::Lost, None));
+                    return Ok(Done { end: End::Lost, task: None, erases: false });
                 };
                 fail::fail_point!("task_begin", |_| std::process::abort());
                 let batch = Batch::new(task, settings.batch, now);
@@ -153,30 +161,29 @@ async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &Task) -> Result<E
         })
         .await?;
     fail::fail_point!("task_committed", |_| std::process::abort());
-    let (end, task) = stored;
+    let Done { end, task, erases } = stored;
+    if erases {
+        engine.store.erased();
+    }
     if let Some(task) = task {
         engine.announce(&task);
     }
     Ok(end)
 }
 
-async fn do_batch(
-    tx: &Tx,
-    kind: &dyn TaskKind,
-    mut batch: Batch,
-    lease: Duration,
-) -> Result<(End, Option<Task>), Fault> {
+async fn do_batch(tx: &Tx, kind: &dyn TaskKind, mut batch: Batch, lease: Duration) -> Result<Done, Fault> {
     let now = batch.now();
     if batch.task().cancel_requested && !kind.is_within_item(batch.task()) {
         let mut task = batch.into_task();
         end_cancelled(tx, kind, &mut task, now).await?;
         queue::update_task(tx, &mut task, Lease::Release(Duration::ZERO), now).await?;
-        return Ok((End::Over, Some(task)));
+        return Ok(Done { end: End::Over, task: Some(task), erases: false });
     }
     let step = kind.step(tx, &mut batch).await?;
+    let erases = batch.erases();
     let mut task = batch.into_task();
     let (end, lease) = match step {
-        Step::Blocked => return Ok((End::Blocked, None)),
+        Step::Blocked => return Ok(Done { end: End::Blocked, task: None, erases: false }),
         Step::More => (End::More, Lease::Keep(lease)),
         Step::Done => {
             task.state = TaskState::Completed;
@@ -187,7 +194,7 @@ async fn do_batch(
     // Progress was made: what failed before is forgiven.
     task.failures = 0;
     queue::update_task(tx, &mut task, lease, now).await?;
-    Ok((end, Some(task)))
+    Ok(Done { end, task: Some(task), erases })
 }
 
 async fn others_wait(engine: &Engine) -> bool {

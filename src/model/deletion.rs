@@ -144,6 +144,14 @@ impl Stage {
         !matches!(self, Self::PruneUser | Self::Traces | Self::Waiting | Self::Remove)
     }
 
+    /// Whether it removes what must not come back.
+    pub const fn erases(self) -> bool {
+        !matches!(
+            self,
+            Self::Mark(_) | Self::Unmark(_) | Self::MarkTargets(_) | Self::MarkOwned | Self::UnmarkShared(_)
+        )
+    }
+
     /// As a task tells it.
     pub const fn phase(self) -> &'static str {
         match self {

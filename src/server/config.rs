@@ -66,8 +66,8 @@ pub struct Config {
           value_parser = duration(Duration::from_millis(500), Duration::from_secs(600)))]
     pub task_lease: Duration,
 
-    /// Users a task changes in one transaction.
-    #[arg(long, env = "USHER_TASK_BATCH", value_name = "N", default_value_t = 500,
+    /// Users, or rows of what they made, that a task changes in one transaction.
+    #[arg(long, env = "USHER_TASK_BATCH", value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub task_batch: u32,
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -11,22 +10,10 @@ use super::{Db, StoreError, Tx};
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Item, Outcome, Task, TaskState};
 
-/// Rows per statement: 6 columns each, below the 32,766 parameters SQLite takes.
-const CHUNK: usize = 4_000;
-
 /// Stores the items of a new task.
 pub async fn insert_items(tx: &Tx, app: AppId, task: TaskId, items: &[Item]) -> Result<(), StoreError> {
-    let task = task.to_string();
-    for chunk in items.chunks(CHUNK) {
-        let rows = chunk.iter().map(|item| task_item::ActiveModel {
-            app_id: Set(app.0),
-            task_id: Set(task.clone()),
-            idx: Set(item.index),
-            user_id: Set(item.user_id.clone()),
-            outcome: Set(item.outcome.code()),
-            reason: Set(item.reason.clone()),
-        });
-        task_item::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    if !items.is_empty() {
+        tx.execute_raw(tx.backend().insert_items(app, task, items)).await?;
     }
     Ok(())
 }
@@ -101,13 +88,16 @@ pub async fn update_outcomes(
     let mut update = Query::update();
     update
         .table(task_item::Entity)
-        // The range says nothing new, but keeps a planner from reading every item of the task.
+        // Keeps a planner from reading every item of the task.
         .and_where(Expr::col(task_item::Column::Idx).between(*first, *last))
         .value(task_item::Column::Outcome, outcome.code())
         .value(task_item::Column::Reason, reason.map(str::to_owned))
         .and_where(Expr::col(task_item::Column::AppId).eq(task.app.0))
-        .and_where(Expr::col(task_item::Column::TaskId).eq(task.id.to_string()))
-        .and_where(Expr::col(task_item::Column::Idx).is_in(indexes.iter().copied()));
+        .and_where(Expr::col(task_item::Column::TaskId).eq(task.id.to_string()));
+    // All that lie between are meant, most of the time.
+    if i64::from(*last) - i64::from(*first) >= i64::try_from(indexes.len()).unwrap_or(i64::MAX) {
+        update.and_where(Expr::col(task_item::Column::Idx).is_in(indexes.iter().copied()));
+    }
     tx.execute(&update).await?;
     Ok(())
 }
@@ -154,11 +144,13 @@ async fn list_waiting(
     than: Option<&Task>,
 ) -> Result<HashSet<String>, StoreError> {
     use task_item::Column::{AppId as App, TaskId as OfTask, UserId};
+    let users: Vec<&str> = users.collect();
+    let one_of_them = db.backend().json().is_one_of(Expr::col(UserId), &users);
     let mut select = task_item::Entity::find()
         .select_only()
         .columns([UserId, OfTask])
         .filter(App.eq(app.0))
-        .filter(UserId.is_in(users))
+        .filter(one_of_them)
         .filter(by_user_and_pending());
     if let Some(than) = than {
         select = select.filter(OfTask.ne(than.id.to_string()));

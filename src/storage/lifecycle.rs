@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    Value,
+    ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
 };
 
 use super::entity::user::{self, Column, Entity};
@@ -32,7 +31,7 @@ pub async fn list_states(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, State>, StoreError> {
-    Ok(by_id(states(app, ids).into_model().all(db).await?))
+    Ok(by_id(states(db, app, ids).into_model().all(db).await?))
 }
 
 /// The same, of users whom the transaction locks, in id order.
@@ -41,13 +40,15 @@ pub async fn lock_states(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, State>, StoreError> {
-    let mut select = states(app, ids).order_by_asc(Column::Id);
+    let mut select = states(tx, app, ids).order_by_asc(Column::Id);
     tx.backend().lock(QueryTrait::query(&mut select));
     Ok(by_id(select.into_model().all(&**tx).await?))
 }
 
-fn states<'a>(app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Select<Entity> {
-    user::any(app).filter(Column::Id.is_in(ids)).select_only().columns([
+fn states<'a>(db: &Db, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Select<Entity> {
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let one_of_them = db.backend().json().is_one_of(Expr::col((Entity, Column::Id)), &ids);
+    user::any(app).filter(one_of_them).select_only().columns([
         Column::Id,
         Column::DeactivatedAt,
         Column::DeletedAt,
@@ -74,6 +75,7 @@ pub async fn update_deactivated(
     // `updated_at` never goes back, whatever the clocks of replicas say.
     let updated_at = Expr::case(Expr::col(Column::UpdatedAt).gt(now.micros()), Expr::col(Column::UpdatedAt))
         .finally(now.micros());
+    let ids: Vec<&str> = ids.iter().map(UserId::as_str).collect();
     let mut update = Query::update();
     update
         .table(Entity)
@@ -81,7 +83,7 @@ pub async fn update_deactivated(
         .value(Column::DeactivatedBy, by.map(str::to_owned))
         .value(Column::UpdatedAt, updated_at)
         .and_where(Expr::col(Column::AppId).eq(app.0))
-        .and_where(Expr::col(Column::Id).is_in(ids.iter().map(UserId::as_str)));
+        .and_where(tx.backend().json().is_one_of(Expr::col(Column::Id), &ids));
     raise_version(&mut update);
     Ok(tx.execute(&update).await?.rows_affected())
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
@@ -9,14 +10,22 @@ use sea_orm::{
     Statement,
 };
 
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
 use super::backend::{Backend, Topic};
 use super::{Retryable, StoreError};
 use crate::model::clock::Deadline;
+
+/// How long readers of what was erased are let be.
+const SETTLE_AGAIN: Duration = Duration::from_millis(100);
 
 /// A database, whichever it is. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
+    /// Rung when something was erased.
+    erased: Arc<Notify>,
 }
 
 /// Who waits for a write. SQLite has one writer: callers go before tasks.
@@ -62,7 +71,7 @@ pub type Work = Box<dyn Fn(Tx) -> BoxFuture<'static, Verdict> + Send + Sync>;
 impl Store {
     /// Wraps an open database.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { backend, erased: Arc::default() }
     }
 
     /// What differs between databases.
@@ -124,6 +133,29 @@ impl Store {
     /// Tells every replica that listens, after the commit. Losing it costs time, nothing else.
     pub async fn notify(&self, topic: Topic, payloads: &[String]) -> Result<(), StoreError> {
         self.backend.notify(topic, payloads).await
+    }
+
+    /// Tells that committed transactions removed what must leave the disk, too; see [`Self::keep_settled`].
+    pub fn erased(&self) {
+        self.erased.notify_one();
+    }
+
+    /// Settles the database whenever something was erased, as often as it takes, until stopped; and once at
+    /// first, for a process before that died too early.
+    pub async fn keep_settled(self, stop: CancellationToken) {
+        loop {
+            let settled = self.backend.settle().await.unwrap_or_else(|err| {
+                tracing::warn!(error = %err, "what was erased is still on disk; trying again");
+                false
+            });
+            let next = async {
+                if settled { self.erased.notified().await } else { tokio::time::sleep(SETTLE_AGAIN).await }
+            };
+            tokio::select! {
+                () = next => {}
+                () = stop.cancelled() => return,
+            }
+        }
     }
 
     /// Ends all connections, in good order.

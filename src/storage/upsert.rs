@@ -67,7 +67,9 @@ pub async fn lock_ids(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashSet<String>, StoreError> {
-    let select = user::any(app).filter(user::Column::Id.is_in(ids)).order_by_asc(user::Column::Id);
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let one_of_them = tx.backend().json().is_one_of(Expr::col((user::Entity, user::Column::Id)), &ids);
+    let select = user::any(app).filter(one_of_them).order_by_asc(user::Column::Id);
     let mut select = select.select_only().column(user::Column::Id);
     tx.backend().lock(QueryTrait::query(&mut select));
     let ids: Vec<String> = select.into_tuple().all(&**tx).await?;

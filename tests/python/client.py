@@ -162,6 +162,17 @@ def tasks(usher: Usher) -> None:
         usher.call("task", "CancelTask", {"taskId": task.task_id})
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "TASK_NOT_FAILED"):
         usher.call("task", "RetryTask", {"taskId": task.task_id})
+    preview = usher.call("user", "DeleteUsers", {"userIds": ["py-4", "nobody"], "dryRun": True})
+    assert (preview.preview.users, preview.preview.users_failed) == (1, 1) and not preview.HasField("task"), preview
+    for rpc in ("DeleteUsers", "RestoreUsers"):
+        task = usher.call("user", rpc, {"userIds": ["py-4"]}).task
+        last = [answer.task for answer in usher.call("task", "WatchTask", {"taskId": task.task_id})][-1]
+        assert (last.state, last.users_done, last.users_failed) == (3, 1, 0), last
+        (user,) = usher.call("user", "GetUsers", {"userIds": ["py-4"], "includeDeleted": True}).users
+        assert user.HasField("deleted_at") == (rpc == "DeleteUsers"), user
+    hard = {"userIds": ["py-4"], "user": "DELETE_MODE_HARD", "messages": "DELETE_MODE_SOFT"}
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", ["user", "messages", "conversations"]):
+        usher.call("user", "DeleteUsers", hard)
     with refused(grpc.StatusCode.NOT_FOUND, "TASK_NOT_FOUND"):
         list(usher.call("task", "WatchTask", {"taskId": MISSING_TASK}))
 

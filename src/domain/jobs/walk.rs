@@ -205,6 +205,9 @@ async fn go_on(
             return Ok(false);
         }
         let stride = deletion::run(tx, &scope, *stage, &place.after, *left).await?;
+        if stage.erases() && stride.rows > 0 {
+            batch.erase();
+        }
         batch.count(Outcome::Pending, 0, stride.rows);
         *left = left.saturating_sub(stride.rows);
         match stride.next {

@@ -74,7 +74,8 @@ impl Domain {
                 if let Some(task) = &moved.task {
                     self.engine.announce(task);
                 }
-                tracing::info!(user.id = %command.user, to = ?command.how, by = %command.created_by_id.escape_debug(), "moved a user");
+                // Not whom: who is erased later must not be found in logs.
+                tracing::info!(app.id = app.0, to = ?command.how, "moved a user");
                 return Ok(moved);
             }
             if patience.left().is_zero() {

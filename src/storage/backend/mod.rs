@@ -9,6 +9,7 @@ pub mod words;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sea_orm::Statement;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use tokio::sync::mpsc;
 
@@ -17,6 +18,8 @@ use self::terms::TermDialect;
 
 use super::{Db, StoreError, Urgency, Work};
 use crate::model::clock::Deadline;
+use crate::model::id::{AppId, TaskId};
+use crate::model::task::Item;
 
 /// What replicas tell each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,9 @@ pub trait Backend: Send + Sync {
     /// How users are looked up by terms.
     fn terms(&self) -> &dyn TermDialect;
 
+    /// Stores the items of a task.
+    fn insert_items(&self, app: AppId, task: TaskId, items: &[Item]) -> Statement;
+
     /// The database's clock, in microseconds since the epoch; alike for every replica.
     fn now(&self) -> Expr;
 
@@ -90,6 +96,10 @@ pub trait Backend: Send + Sync {
 
     /// What other replicas tell; `None` where there can be no others.
     async fn listen(&self) -> Result<Option<mpsc::Receiver<Signal>>, StoreError>;
+
+    /// Sees to it that what committed transactions removed is not kept beside the database any longer. False
+    /// where somebody still reads what was there before.
+    async fn settle(&self) -> Result<bool, StoreError>;
 
     /// Whether this process alone uses the database, so that leases of others are dead for sure.
     fn is_exclusive(&self) -> bool;

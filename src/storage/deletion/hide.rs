@@ -42,7 +42,7 @@ pub async fn hide(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for chunk in ids.chunks(CHUNK) {
-        let mut update = changed(app, chunk, now);
+        let mut update = changed(tx, app, chunk, now);
         update
             .value(user::Column::DeletedAt, now.micros())
             .value(user::Column::DeletedBy, task)
@@ -54,7 +54,7 @@ pub async fn hide(
                 .table(user::Entity)
                 .value(user::Column::Erasing, true)
                 .and_where(user::Column::AppId.eq(app.0))
-                .and_where(user::Column::Id.is_in(chunk.iter().map(String::as_str)));
+                .and_where(one_of(tx, chunk));
             tx.execute(&update).await?;
         }
     }
@@ -153,10 +153,10 @@ async fn give_back(
         .table(user::Entity)
         .value(user::Column::Erasing, erasing)
         .and_where(user::Column::AppId.eq(task.app.0))
-        .and_where(user::Column::Id.is_in(ids.iter().map(String::as_str)))
+        .and_where(one_of(tx, ids))
         .and_where(user::Column::Erasing.ne(erasing));
     tx.execute(&update).await?;
-    let mut update = changed(task.app, ids, now);
+    let mut update = changed(tx, task.app, ids, now);
     if next.is_none() {
         update.value(user::Column::DeletedAt, None::<i64>);
     }
@@ -168,8 +168,8 @@ async fn give_back(
 }
 
 /// An update of these users that callers can see.
-pub(super) fn changed(app: AppId, ids: &[String], now: Timestamp) -> UpdateStatement {
-    use user::Column::{AppId as App, Id, UpdatedAt};
+pub(super) fn changed(tx: &Tx, app: AppId, ids: &[String], now: Timestamp) -> UpdateStatement {
+    use user::Column::{AppId as App, UpdatedAt};
     // `updated_at` never goes back, whatever the clocks of replicas say.
     let updated_at = Expr::case(Expr::col(UpdatedAt).gt(now.micros()), Expr::col(UpdatedAt));
     let mut update = Query::update();
@@ -177,7 +177,12 @@ pub(super) fn changed(app: AppId, ids: &[String], now: Timestamp) -> UpdateState
         .table(user::Entity)
         .value(UpdatedAt, updated_at.finally(now.micros()))
         .and_where(App.eq(app.0))
-        .and_where(Id.is_in(ids.iter().map(String::as_str)));
+        .and_where(one_of(tx, ids));
     raise_version(&mut update);
     update
+}
+
+fn one_of(tx: &Tx, ids: &[String]) -> Expr {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    tx.backend().json().is_one_of(Expr::col(user::Column::Id), &ids)
 }

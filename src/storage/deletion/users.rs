@@ -37,20 +37,23 @@ pub async fn list_makers(db: &Db, app: AppId, ids: &[String]) -> Result<HashSet<
             .from(*table)
             .and_where(Expr::col((*table, "app_id")).equals(("users", "app_id")))
             .and_where(Expr::col((*table, *column)).equals(("users", "id")))
-            .limit(1)
             .take();
-        // Of EXISTS, PostgreSQL might make a list of everybody who has made anything.
-        Expr::SubQuery(None, Box::new(made.into())).is_not_null()
+        // Not a row of a subquery with LIMIT: PostgreSQL would read tables, sure to find one soon.
+        Expr::exists(made)
     };
     let any = MADE.iter().chain(&MARKED).map(of).fold(Condition::any(), Condition::add);
     let select = Query::select()
         .column(("users", "id"))
         .from("users")
         .and_where(Expr::col(("users", "app_id")).eq(app.0))
-        .and_where(Expr::col(("users", "id")).is_in(ids.iter().map(String::as_str)))
+        .and_where(db.backend().json().is_one_of(Expr::col(("users", "id")), &texts_of(ids)))
         .cond_where(any)
         .take();
     Ok(texts(db, &select).await?.into_iter().collect())
+}
+
+fn texts_of(ids: &[String]) -> Vec<&str> {
+    ids.iter().map(String::as_str).collect()
 }
 
 /// Takes over users, whom the transaction has locked, whom another deletion left with something.
@@ -61,7 +64,7 @@ pub async fn delete_deeper(
     task: &str,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let mut update = changed(app, ids, now);
+    let mut update = changed(tx, app, ids, now);
     let deleted_at = Expr::case(user::Column::DeletedAt.is_null(), now.micros())
         .finally(Expr::col(user::Column::DeletedAt));
     update.value(user::Column::DeletedAt, deleted_at).value(user::Column::DeletedBy, task);
@@ -77,7 +80,7 @@ pub async fn restore(
     hidden_by: Option<&str>,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let mut update = changed(app, ids, now);
+    let mut update = changed(tx, app, ids, now);
     if hidden_by.is_none() {
         update.value(user::Column::DeletedAt, None::<i64>);
     }

@@ -3,6 +3,7 @@
 mod bulk_lifecycle;
 mod bulk_order;
 mod deletion;
+mod erasure;
 mod get;
 mod guests;
 mod lifecycle;

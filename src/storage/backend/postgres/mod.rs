@@ -21,6 +21,8 @@ use super::json::JsonDialect;
 use super::terms::TermDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
+use crate::model::id::{AppId, TaskId};
+use crate::model::task::Item;
 
 use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work, migration};
 
@@ -121,6 +123,20 @@ impl Backend for Postgres {
         &terms::PostgresTerms
     }
 
+    fn insert_items(&self, app: AppId, task: TaskId, items: &[Item]) -> Statement {
+        let sql = "INSERT INTO task_items (app_id, task_id, idx, user_id, outcome, reason) \
+                   SELECT $1, $2, one.idx, one.user_id, one.outcome, nullif(one.reason, '') \
+                   FROM unnest($3::integer[], $4::text[], $5::smallint[], $6::text[]) \
+                   AS one (idx, user_id, outcome, reason)";
+        let indexes: Vec<i32> = items.iter().map(|item| item.index).collect();
+        let users: Vec<String> = items.iter().map(|item| item.user_id.clone()).collect();
+        let outcomes: Vec<i16> = items.iter().map(|item| item.outcome.code()).collect();
+        let reasons: Vec<String> = items.iter().map(|item| item.reason.clone().unwrap_or_default()).collect();
+        let lists = [indexes.into(), users.into(), outcomes.into(), reasons.into()];
+        let values = [app.0.into(), task.to_string().into()].into_iter().chain(lists);
+        Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+    }
+
     fn now(&self) -> Expr {
         Expr::cust("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
     }
@@ -204,6 +220,11 @@ impl Backend for Postgres {
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<Signal>>, StoreError> {
         Ok(Some(listen::start(&self.listen_url)))
+    }
+
+    async fn settle(&self) -> Result<bool, StoreError> {
+        // The matter of vacuum, whose time the operator sets.
+        Ok(true)
     }
 
     fn is_exclusive(&self) -> bool {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, SelectStatement};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use self::writer::Writer;
@@ -21,6 +22,8 @@ use super::json::JsonDialect;
 use super::terms::TermDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
+use crate::model::id::{AppId, TaskId};
+use crate::model::task::Item;
 
 use crate::storage::{Db, StoreError, Urgency, Work, migration};
 
@@ -33,6 +36,8 @@ pub struct Sqlite {
     writer: Writer,
     /// Held as long as this server lives.
     lock: Option<File>,
+    /// Moves what was committed into the database proper, and waits for nobody.
+    settler: DatabaseConnection,
 }
 
 /// Whether another process may have the file open.
@@ -58,6 +63,9 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+/// How long a statement waits for another connection's.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Sqlite {
     /// Opens, or creates, the database in `file`.
     pub async fn open(file: &Path, readers: u32, sharing: Sharing) -> Result<Arc<Self>, OpenError> {
@@ -68,9 +76,10 @@ impl Sqlite {
         // Before SQLite would, which leaves it to everybody to read; what it puts beside has the same mode.
         let private = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
         private.map_err(|err| OpenError::Io(file.to_owned(), err))?;
-        let writer = connect(file, 1, false).await?;
-        let readers = connect(file, Ord::max(readers, 1), true).await?;
-        Ok(Arc::new(Self { readers, writer: Writer::start(writer), lock }))
+        let writer = connect(file, 1, false, PATIENCE).await?;
+        let readers = connect(file, Ord::max(readers, 1), true, PATIENCE).await?;
+        let settler = connect(file, 1, false, Duration::ZERO).await?;
+        Ok(Arc::new(Self { readers, writer: Writer::start(writer), settler, lock }))
     }
 }
 
@@ -91,7 +100,12 @@ async fn lock_beside(file: &Path) -> Result<File, OpenError> {
     }
 }
 
-async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<DatabaseConnection, StoreError> {
+async fn connect(
+    file: &Path,
+    connections: u32,
+    read_only: bool,
+    patience: Duration,
+) -> Result<DatabaseConnection, StoreError> {
     let mut options = ConnectOptions::new("sqlite:");
     let file = file.to_owned();
     options
@@ -111,7 +125,7 @@ async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<Datab
                 // What a caller was told must survive a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(5))
+                .busy_timeout(patience)
                 // Erased means overwritten.
                 .pragma("secure_delete", "ON")
                 .pragma("cache_size", "-8192")
@@ -128,6 +142,15 @@ impl Backend for Sqlite {
 
     fn terms(&self) -> &dyn TermDialect {
         &terms::SqliteTerms
+    }
+
+    fn insert_items(&self, app: AppId, task: TaskId, items: &[Item]) -> Statement {
+        let sql = "INSERT INTO task_items (app_id, task_id, idx, user_id, outcome, reason) \
+                   SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?3)";
+        let row = |item: &Item| json!([item.index, item.user_id, item.outcome.code(), item.reason]);
+        let rows: Vec<serde_json::Value> = items.iter().map(row).collect();
+        let values = [app.0.into(), task.to_string().into(), json!(rows).to_string().into()];
+        Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
     }
 
     fn now(&self) -> Expr {
@@ -173,6 +196,14 @@ impl Backend for Sqlite {
         Ok(None)
     }
 
+    async fn settle(&self) -> Result<bool, StoreError> {
+        let _turn = self.writer.pause().await?;
+        let statement = Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)");
+        let row = self.settler.query_one_raw(statement).await?;
+        let busy: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(busy == Some(0))
+    }
+
     fn is_exclusive(&self) -> bool {
         self.lock.is_some()
     }
@@ -180,6 +211,7 @@ impl Backend for Sqlite {
     async fn close(&self) {
         self.writer.stop().await;
         self.readers.close_by_ref().await.ok();
+        self.settler.close_by_ref().await.ok();
         // Leaves one file behind instead of three; not needed for safety.
         self.writer.connection().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
         self.writer.connection().close_by_ref().await.ok();
