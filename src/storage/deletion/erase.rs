@@ -42,7 +42,11 @@ fn hangs_on(made: Made) -> Vec<Hanging> {
     let (reactions, kind) = match made {
         Made::Messages => (hanging("reactions", "message_id"), Kind::Message),
         Made::Comments => (hanging("feed_reactions", "comment_id"), Kind::Comment),
-        Made::Activities => (hanging("feed_reactions", "activity_id"), Kind::Activity),
+        // Those to comments name the activity, too, but hang on the comments.
+        Made::Activities => {
+            let kind = Some(("comment_id", ""));
+            (Hanging { kind, ..hanging("feed_reactions", "activity_id") }, Kind::Activity)
+        }
         Made::Feeds => return Vec::new(),
     };
     std::iter::once(reactions).chain(told_of(kind)).collect()
@@ -87,8 +91,12 @@ pub(super) async fn whole(
             Made::Messages | Made::Comments => 0,
         };
     }
-    if rows < limit && made == Made::Activities {
-        rows += unhang(tx, app, &hanging("activity_feeds", "activity_id"), &first_parts(keys), limit).await?;
+    if made == Made::Activities {
+        for table in ["feed_reactions", "activity_feeds"] {
+            if rows < limit {
+                rows += unhang(tx, app, &hanging(table, "activity_id"), &first_parts(keys), limit).await?;
+            }
+        }
     }
     if rows >= limit {
         return Ok(Erased::Some(rows));
