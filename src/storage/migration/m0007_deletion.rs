@@ -94,7 +94,7 @@ CREATE TABLE deletion_heirs (
 CREATE INDEX deletion_heirs_user ON deletion_heirs (app_id, user_id);
 CREATE INDEX task_items_user ON task_items (user_id, app_id);
 DROP INDEX task_items_waiting;
-CREATE INDEX tasks_creator ON tasks (app_id, created_by_id) WHERE created_by_id <> ''";
+CREATE INDEX tasks_creator ON tasks (app_id, created_by_id)";
 
 /// Keyed hashes of ids: they tell nobody who was erased, but to whoever asks for the id.
 const ERASED: &str = "

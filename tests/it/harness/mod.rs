@@ -3,6 +3,7 @@
 
 mod backend;
 mod client;
+mod dump;
 mod expect;
 mod import;
 mod postgres;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use backend::{Backend, Kind, Place};
 pub(crate) use client::{Caller, Credentials, now};
+pub(crate) use dump::{Dump, Row};
 pub(crate) use expect::{Answer, fields_of, metadata_of, reason_of, retry_of, told};
 pub(crate) use import::{Import, Tally, item, user_item};
 pub(crate) use process::{Launch, Process, program};

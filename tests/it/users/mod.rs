@@ -2,7 +2,10 @@
 
 mod bulk_lifecycle;
 mod bulk_order;
+mod columns;
 mod deletion;
+mod deletion_matrix;
+mod deletion_model;
 mod erasure;
 mod get;
 mod guests;
