@@ -4,6 +4,7 @@ mod bulk_lifecycle;
 mod bulk_order;
 mod columns;
 mod deletion;
+mod deletion_crash;
 mod deletion_matrix;
 mod deletion_model;
 mod erasure;
