@@ -17,8 +17,8 @@ use super::backend::{Backend, Topic};
 use super::{Retryable, StoreError};
 use crate::model::clock::Deadline;
 
-/// How long readers of what was erased are let be.
-const SETTLE_AGAIN: Duration = Duration::from_millis(100);
+/// How long what was erased may stay in the log at least.
+const SETTLE_AGAIN: Duration = Duration::from_millis(200);
 
 /// A database, whichever it is. Cheap to clone.
 #[derive(Clone)]
@@ -149,7 +149,11 @@ impl Store {
                 false
             });
             let next = async {
-                if settled { self.erased.notified().await } else { tokio::time::sleep(SETTLE_AGAIN).await }
+                if settled {
+                    self.erased.notified().await;
+                }
+                // Readers are let be, and batches that erase one after the other are settled together.
+                tokio::time::sleep(SETTLE_AGAIN).await;
             };
             tokio::select! {
                 () = next => {}
