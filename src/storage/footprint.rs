@@ -3,14 +3,11 @@
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 
+use super::deletion::of_two;
 use super::{Db, StoreError};
+use crate::model::deletion::Shared;
 use crate::model::footprint::Footprint;
 use crate::model::id::AppId;
-
-/// Channels of a member that have exactly two; counting stops where there are more.
-const OF_TWO: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM channel_members AS peer \
-     WHERE peer.app_id = channel_members.app_id AND peer.channel_type = channel_members.channel_type \
-     AND peer.channel_id = channel_members.channel_id LIMIT 3) AS peers) = 2";
 
 /// Counts everything of a user.
 pub async fn count_all(db: &Db, app: AppId, user: &str) -> Result<Footprint, StoreError> {
@@ -39,7 +36,7 @@ pub async fn count_all(db: &Db, app: AppId, user: &str) -> Result<Footprint, Sto
 }
 
 async fn conversations(db: &Db, app: AppId, user: &str) -> Result<i64, StoreError> {
-    count(db, app, "channel_members", "user_id", user, Some(Expr::cust(OF_TWO))).await
+    count(db, app, "channel_members", "user_id", user, Some(Expr::cust(of_two(Shared::Channels)))).await
 }
 
 async fn flags_received(db: &Db, app: AppId, user: &str) -> Result<i64, StoreError> {

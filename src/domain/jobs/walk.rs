@@ -209,7 +209,7 @@ async fn go_on(
             batch.erase();
         }
         batch.count(Outcome::Pending, 0, stride.rows);
-        *left = left.saturating_sub(stride.rows);
+        *left = left.saturating_sub(stride.rows.max(stride.looked));
         match stride.next {
             Next::After(after) => place.after = after,
             Next::Over => {

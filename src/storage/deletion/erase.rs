@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
 
-use super::{delete_some, texts};
+use super::{any_of, delete_some, texts};
 use crate::model::content::Kind;
 use crate::model::deletion::Made;
 use crate::model::id::AppId;
@@ -107,7 +107,7 @@ pub(super) async fn whole(
         Made::Messages => delete.from_table("messages"),
         Made::Comments => delete.from_table("comments"),
         Made::Activities => delete.from_table("activities"),
-        Made::Feeds => delete.from_table("feeds").and_where(pair(["group_id", "id"], keys)),
+        Made::Feeds => delete.from_table("feeds").cond_where(any_of(["group_id", "id"], keys)),
     };
     if made != Made::Feeds {
         delete.and_where(Expr::col("id").is_in(first_parts(keys)));
@@ -155,17 +155,8 @@ async fn by_feed(
     feeds: &[Vec<String>],
     limit: u64,
 ) -> Result<u64, StoreError> {
-    let which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(pair(columns, feeds));
+    let which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(any_of(columns, feeds));
     delete_some(tx, table, which, limit).await
-}
-
-/// Each feed by itself: SQLite finds none by an index where they are compared as a list of pairs.
-fn pair(columns: [&'static str; 2], feeds: &[Vec<String>]) -> Expr {
-    let one = |feed: &Vec<String>| {
-        let equal = |(column, part): (&'static str, &String)| Expr::col(column).eq(part.as_str());
-        columns.into_iter().zip(feed).map(equal).fold(Condition::all(), Condition::add)
-    };
-    Expr::from(feeds.iter().map(one).fold(Condition::any(), Condition::add))
 }
 
 async fn unhang(

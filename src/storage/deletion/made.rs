@@ -86,24 +86,33 @@ fn update_of(scope: &Scope, made: Made, page: &Page) -> UpdateStatement {
     update
 }
 
-/// Marks what is not marked yet.
-pub(super) async fn mark(
+/// Makes `change` of the next page of what the user made.
+async fn change(
     tx: &Tx,
     scope: &Scope,
     made: Made,
-    after: &str,
-    limit: u64,
+    (after, limit): (&str, u64),
+    change: impl FnOnce(&mut UpdateStatement) + Send,
 ) -> Result<Stride, StoreError> {
     let page = page(tx, scope, made, after, limit).await?;
     if page.keys.is_empty() {
         return Ok(Stride::over(0));
     }
     let mut update = update_of(scope, made, &page);
-    update
-        .value("deleted_at", scope.now.micros())
-        .value("deleted_by", scope.task.as_str())
-        .and_where(Expr::col("deleted_at").is_null());
-    Ok(Stride { rows: tx.execute(&update).await?.rows_affected(), next: page.next })
+    change(&mut update);
+    let rows = tx.execute(&update).await?.rows_affected();
+    Ok(Stride { rows, looked: page.keys.len() as u64, next: page.next })
+}
+
+/// Marks what is not marked yet.
+pub(super) async fn mark(tx: &Tx, scope: &Scope, made: Made, at: (&str, u64)) -> Result<Stride, StoreError> {
+    change(tx, scope, made, at, |update| {
+        update
+            .value("deleted_at", scope.now.micros())
+            .value("deleted_by", scope.task.as_str())
+            .and_where(Expr::col("deleted_at").is_null());
+    })
+    .await
 }
 
 /// Undoes the marks of the scope's task.
@@ -111,19 +120,15 @@ pub(super) async fn unmark(
     tx: &Tx,
     scope: &Scope,
     made: Made,
-    after: &str,
-    limit: u64,
+    at: (&str, u64),
 ) -> Result<Stride, StoreError> {
-    let page = page(tx, scope, made, after, limit).await?;
-    if page.keys.is_empty() {
-        return Ok(Stride::over(0));
-    }
-    let mut update = update_of(scope, made, &page);
-    update
-        .value("deleted_at", None::<i64>)
-        .value("deleted_by", None::<String>)
-        .and_where(Expr::col("deleted_by").eq(scope.task.as_str()));
-    Ok(Stride { rows: tx.execute(&update).await?.rows_affected(), next: page.next })
+    change(tx, scope, made, at, |update| {
+        update
+            .value("deleted_at", None::<i64>)
+            .value("deleted_by", None::<String>)
+            .and_where(Expr::col("deleted_by").eq(scope.task.as_str()));
+    })
+    .await
 }
 
 /// Blanks attachments.
@@ -131,16 +136,12 @@ pub(super) async fn blank_files(
     tx: &Tx,
     scope: &Scope,
     made: Made,
-    after: &str,
-    limit: u64,
+    at: (&str, u64),
 ) -> Result<Stride, StoreError> {
-    let page = page(tx, scope, made, after, limit).await?;
-    if page.keys.is_empty() {
-        return Ok(Stride::over(0));
-    }
-    let mut update = update_of(scope, made, &page);
-    update.value("attachments", blank("attachments"));
-    Ok(Stride { rows: tx.execute(&update).await?.rows_affected(), next: page.next })
+    change(tx, scope, made, at, |update| {
+        update.value("attachments", blank("attachments"));
+    })
+    .await
 }
 
 /// Marks, blanks, and removes what hangs on it.
@@ -157,7 +158,7 @@ pub(super) async fn prune(
     }
     let hanging = erase::bare(tx, scope.app, made, &page.keys, limit).await?;
     if hanging >= limit {
-        return Ok(Stride { rows: hanging, next: Next::After(after.to_owned()) });
+        return Ok(Stride { rows: hanging, looked: 0, next: Next::After(after.to_owned()) });
     }
     let mut update = update_of(scope, made, &page);
     let was = Expr::col("deleted_at");
@@ -168,7 +169,8 @@ pub(super) async fn prune(
     for column in personal.iter().flat_map(|table| table.personal) {
         update.value(*column, blank(column));
     }
-    Ok(Stride { rows: hanging + tx.execute(&update).await?.rows_affected(), next: page.next })
+    let rows = hanging + tx.execute(&update).await?.rows_affected();
+    Ok(Stride { rows, looked: 0, next: page.next })
 }
 
 /// Removes it with what hangs on it.
@@ -185,8 +187,8 @@ pub(super) async fn erase(
     }
     let rows = erase::whole(tx, scope.app, made, &page.keys, limit).await?;
     match rows {
-        erase::Erased::Some(rows) => Ok(Stride { rows, next: Next::After(after.to_owned()) }),
-        erase::Erased::All(rows) => Ok(Stride { rows, next: page.next }),
+        erase::Erased::Some(rows) => Ok(Stride { rows, looked: 0, next: Next::After(after.to_owned()) }),
+        erase::Erased::All(rows) => Ok(Stride { rows, looked: 0, next: page.next }),
     }
 }
 

@@ -18,6 +18,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement
 pub use self::hide::{Later, hide, list_later, release};
 pub use self::preview::{Preview, preview};
 pub use self::shared::first_mark;
+pub(in crate::storage) use self::targets::of_two;
 pub use self::targets::{delete_targets, find_heir, insert_heir, insert_targets, list_targeted};
 pub use self::users::{delete_deeper, list_makers, restore};
 use super::{Db, StoreError, Tx};
@@ -64,6 +65,8 @@ pub struct StandIns {
 pub struct Stride {
     /// Rows that were changed.
     pub rows: u64,
+    /// Rows that were looked at, where these may be more: a batch is as long for them.
+    pub looked: u64,
     /// What comes next.
     pub next: Next,
 }
@@ -89,11 +92,11 @@ pub async fn run(
 ) -> Result<Stride, StoreError> {
     let limit = limit.clamp(1, CHUNK);
     match stage {
-        Stage::Files(made) => made::blank_files(tx, scope, made, after, limit).await,
-        Stage::Mark(made) => made::mark(tx, scope, made, after, limit).await,
+        Stage::Files(made) => made::blank_files(tx, scope, made, (after, limit)).await,
+        Stage::Mark(made) => made::mark(tx, scope, made, (after, limit)).await,
         Stage::Prune(made) => made::prune(tx, scope, made, after, limit).await,
         Stage::Erase(made) => made::erase(tx, scope, made, after, limit).await,
-        Stage::Unmark(made) => made::unmark(tx, scope, made, after, limit).await,
+        Stage::Unmark(made) => made::unmark(tx, scope, made, (after, limit)).await,
         Stage::Reactions(reacted) => made::erase_reactions(tx, scope, reacted, limit).await,
         Stage::MarkTargets(shared) => shared::mark_targets(tx, scope, shared, limit).await,
         Stage::EraseTargets(shared) => shared::erase_target(tx, scope, shared, limit).await,
@@ -108,19 +111,29 @@ pub async fn run(
 
 impl Stride {
     const fn over(rows: u64) -> Self {
-        Self { rows, next: Next::Over }
+        Self { rows, looked: 0, next: Next::Over }
     }
 
     /// Over where fewer than `limit` rows were found, or else again from the beginning: the rows are gone.
     fn again(rows: u64, limit: u64) -> Self {
         let next = if rows < limit { Next::Over } else { Next::After(String::new()) };
-        Self { rows, next }
+        Self { rows, looked: 0, next }
     }
 }
 
 /// Rows of `app` whose `column` holds `value`.
 fn where_is(app: AppId, column: &'static str, value: &str) -> Condition {
     Condition::all().add(Expr::col("app_id").eq(app.0)).add(Expr::col(column).eq(value))
+}
+
+/// Whatever has one of these pairs in `columns`. Each stands by itself: SQLite finds none by an index where they
+/// are compared as a list.
+fn any_of<K: AsRef<[String]>>(columns: [&'static str; 2], keys: &[K]) -> Condition {
+    let one = |key: &K| {
+        let equal = |(column, part): (&'static str, &String)| Expr::col(column).eq(part.as_str());
+        columns.into_iter().zip(key.as_ref()).map(equal).fold(Condition::all(), Condition::add)
+    };
+    keys.iter().map(one).fold(Condition::any(), Condition::add)
 }
 
 /// Deletes up to `limit` of the rows of `table` that are meant.

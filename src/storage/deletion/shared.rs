@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
 
-use super::{Next, Scope, Stride, delete_some, erase, made, where_is};
+use super::{Next, Scope, Stride, any_of, delete_some, erase, made, where_is};
 use crate::model::call::Cid;
 use crate::model::content::Kind;
 use crate::model::deletion::{Made, Shared};
@@ -80,15 +80,6 @@ async fn pairs(tx: &Tx, select: &SelectStatement) -> Result<Vec<[String; 2]>, St
     rows.iter().map(|row| Ok([row.try_get_by_index(0)?, row.try_get_by_index(1)?])).collect()
 }
 
-/// Whatever has one of these types and ids, each by itself so that an index is used.
-fn any_of(columns: [&'static str; 2], cids: &[[String; 2]]) -> Condition {
-    let one = |cid: &[String; 2]| {
-        let equal = |(column, part): (&'static str, &String)| Expr::col(column).eq(part.as_str());
-        columns.into_iter().zip(cid).map(equal).fold(Condition::all(), Condition::add)
-    };
-    cids.iter().map(one).fold(Condition::any(), Condition::add)
-}
-
 /// Marks the next targets, which are targets no longer then.
 pub(super) async fn mark_targets(
     tx: &Tx,
@@ -108,7 +99,7 @@ pub(super) async fn mark_targets(
     delete.from_table("deletion_targets").cond_where(done);
     tx.execute(&delete).await?;
     let next = if (cids.len() as u64) < limit { Next::Over } else { Next::After(String::new()) };
-    Ok(Stride { rows, next })
+    Ok(Stride { rows, looked: cids.len() as u64, next })
 }
 
 /// Marks those that exist still.
@@ -164,7 +155,7 @@ pub(super) async fn mark_owned(
         Some([kind, id]) if cids.len() as u64 == limit => Next::After(format!("{kind}\n{id}")),
         _ => Next::Over,
     };
-    Ok(Stride { rows, next })
+    Ok(Stride { rows, looked: cids.len() as u64, next })
 }
 
 /// Undoes the marks that the task put for this user.
@@ -184,9 +175,9 @@ pub(super) async fn erase_target(
 ) -> Result<Stride, StoreError> {
     let Place { table, members, columns, kind, .. } = place(shared);
     let Some(cid) = next_targets(tx, scope, kind, 1).await?.pop() else { return Ok(Stride::over(0)) };
-    let within = |columns| any_of(columns, std::slice::from_ref(&cid)).add_option(None::<Expr>);
+    let within = |columns| any_of(columns, std::slice::from_ref(&cid));
     let in_app = || Condition::all().add(Expr::col("app_id").eq(scope.app.0));
-    let more = |rows| Ok(Stride { rows, next: Next::After(String::new()) });
+    let more = |rows| Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
 
     if shared == Shared::Channels {
         let messages = made::messages_of(tx, in_app().add(within(columns)), limit).await?;

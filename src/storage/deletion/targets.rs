@@ -43,7 +43,7 @@ pub async fn insert_targets(tx: &Tx, task: &Task, shared: Shared) -> Result<(), 
 }
 
 /// That a membership is of a channel or call with exactly two members; counting stops where there are more.
-pub(super) fn of_two(shared: Shared) -> String {
+pub(in crate::storage) fn of_two(shared: Shared) -> String {
     let Place { members, columns: [kind, id], .. } = place(shared);
     format!(
         "(SELECT COUNT(*) FROM (SELECT 1 FROM {members} AS peer WHERE peer.app_id = {members}.app_id \

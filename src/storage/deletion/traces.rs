@@ -44,13 +44,13 @@ pub(super) async fn erase(tx: &Tx, scope: &Scope, after: &str, limit: u64) -> Re
         rows += keep_deleted(tx, scope, limit).await?;
         rows += delete_some(tx, "flags", flags_on(scope), limit).await?;
         if rows >= limit {
-            return Ok(Stride { rows, next: Next::After(String::new()) });
+            return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
         }
     }
     for (at, (table, column, trace)) in traces().enumerate().skip(first) {
         rows += erase_one(tx, scope, table, column, trace, limit).await?;
         if rows >= limit {
-            return Ok(Stride { rows, next: Next::After(at.to_string()) });
+            return Ok(Stride { rows, looked: 0, next: Next::After(at.to_string()) });
         }
     }
     Ok(Stride::over(rows))
@@ -161,7 +161,7 @@ pub(super) async fn give_up_waiting(
             rows += named.len() as u64;
         }
     }
-    Ok(Stride { rows, next })
+    Ok(Stride { rows, looked: waiting.len() as u64, next })
 }
 
 fn place(after: &str) -> Option<(i64, i64)> {

@@ -94,7 +94,7 @@ pub(super) async fn prune(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, 
     for table in BELONGINGS {
         rows += delete_some(tx, table, where_is(scope.app, "user_id", &scope.user), limit).await?;
         if rows >= limit {
-            return Ok(Stride { rows, next: Next::After(String::new()) });
+            return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
         }
     }
     let Some(Stored { user, marks }) =
@@ -119,7 +119,7 @@ pub(super) async fn remove(tx: &Tx, scope: &Scope) -> Result<Stride, StoreError>
     // Whoever is about to store something that names it is done now, and nobody else begins.
     let locked = lock_users(tx, scope.app, [scope.user.as_str()]).await?;
     if traces::is_named(tx, scope).await? {
-        return Ok(Stride { rows: 0, next: Next::Anew });
+        return Ok(Stride { rows: 0, looked: 0, next: Next::Anew });
     }
     let Some(stored) = locked.get(&scope.user) else { return Ok(Stride::over(0)) };
     erased::enter(tx, scope.app, &scope.stand_ins.ledger, stored.marks.auth_epoch, scope.now).await?;

@@ -222,6 +222,20 @@ each_backend! {
         assert_eq!(fields, expected);
     }
 
+    async fn content_that_is_looked_at_for_nothing_is_cut_into_batches_too(server: TestServer) {
+        let server = server.restart_with(&["--task-batch", "10"]).await;
+        let mut items = vec![item("user", json!({"id": "ada"}))];
+        items.extend(members("all", &["ada"]));
+        items.extend((0..40).map(|number| {
+            item("message", json!({"id": format!("m{number}"), "channel_type": "messaging",
+                "channel_id": "all", "user": "ada", "type": "deleted", "created_at": TIME, "deleted_at": TIME}))
+        }));
+        server.imported("world", &items).await;
+        let task = delete(&server, deletion(&["ada"])).await;
+        // Each batch raises the revision; accepting, taking up and ending the task are three more.
+        assert!(task.revision >= 3 + 4, "one batch for all: {task:?}");
+    }
+
     async fn a_cancelled_deletion_gives_back_whom_it_had_not_begun(server: TestServer) {
         let ids = user_ids("u", 30);
         server.seed(&ids).await;
