@@ -2,7 +2,8 @@
 //!
 //! Standard output carries what was asked for, standard error all else. Exit codes, decided here and in
 //! `failure.rs` only: 0 done; 1 failed; 2 wrong usage or settings; 3 done, but some items were refused
-//! or failed; 4 the task was cancelled; 130 interrupted; 141 the reader of standard output went away.
+//! or failed; 4 the task was cancelled,
+//! or nobody agreed to it; 130 interrupted; 141 the reader of standard output went away.
 
 mod app;
 mod connect;
@@ -12,6 +13,7 @@ mod healthcheck;
 mod import;
 mod interrupt;
 mod json;
+mod maintenance;
 mod master_key;
 mod meter;
 mod migrate;
@@ -44,6 +46,8 @@ enum Verb {
     Serve(serve::Serve),
     /// Brings the database to the form this version needs, and ends.
     Migrate(migrate::Migrate),
+    /// Ends what removed rows leave in the database's files: opens the database directly.
+    Maintenance(maintenance::Maintenance),
     /// Apps, the tenants, and their keys.
     App(app::App),
     /// Changes the master key: opens the database directly.
@@ -52,7 +56,7 @@ enum Verb {
     Token(token::Token),
     /// Imports users and content from a file: a JSON array or JSON lines.
     Import(import::Import),
-    /// Finds, reads and writes users.
+    /// Finds, reads, writes, deletes and restores users.
     Users(users::Users),
     /// Follows and steers tasks.
     Task(task::Task),
@@ -83,6 +87,7 @@ fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Serve(serve) => serve.run(),
         Verb::Migrate(migrate) => block_on(migrate.run()),
+        Verb::Maintenance(maintenance) => block_on(maintenance.run()),
         Verb::App(app) => block_on(app.run()),
         Verb::MasterKey(master_key) => block_on(master_key.run()),
         Verb::Token(token) => block_on(token.run()),
@@ -121,6 +126,7 @@ mod tests {
         for line in [
             "usher serve --listen 127.0.0.1:0",
             "usher migrate --data-dir d",
+            "usher maintenance --wait 5m --json",
             "usher app create shop --data-dir d --json",
             "usher app list",
             "usher app create shop --secret-file f",
@@ -138,6 +144,10 @@ mod tests {
             "usher users upsert users.json",
             "usher users upsert",
             "usher users patch ada --set color=1 --unset name --expected-version 3",
+            "usher users delete ada bob --user hard --messages keep --files --yes --json",
+            "usher users restore --file - --yes --reason mistake",
+            "usher users deactivate ada --mark-messages --dry-run",
+            "usher users reactivate ada --restore-channels --by boss --request-id r",
             "usher task watch 1 --json",
             "usher task list --state failed --limit 5",
             "usher task items 1 --failed",

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -68,12 +68,14 @@ pub(super) struct StreamEnd {
     stop: CancellationToken,
     /// The caller's own.
     deadline: Option<Deadline>,
+    /// A drain waits for the stream as for any call, or its last word would be cut off.
+    _under_way: Option<TaskTrackerToken>,
 }
 
 impl StreamEnd {
     /// Takes it out of a request.
     pub(super) fn of<M>(request: &mut tonic::Request<M>) -> Self {
-        let none = Self { stop: CancellationToken::new(), deadline: None };
+        let none = Self { stop: CancellationToken::new(), deadline: None, _under_way: None };
         request.extensions_mut().remove().unwrap_or(none)
     }
 
@@ -172,7 +174,11 @@ where
         auth::check(&caller, rpc, right)?;
         let slots = gate.slots.of(caller.app);
         let _slot = slots.try_acquire().map_err(|_| Error::Overloaded)?;
-        let end = StreamEnd { stop: gate.stop.clone(), deadline: asked.map(Deadline::after) };
+        let end = StreamEnd {
+            stop: gate.stop.clone(),
+            deadline: asked.map(Deadline::after),
+            _under_way: Some(gate.under_way.token()),
+        };
         request.extensions_mut().insert(Call { caller, rpc, deadline });
         request.extensions_mut().insert(end);
         Ok(inner.call(request).await.unwrap_or_else(|never| match never {}))

@@ -1,6 +1,7 @@
 //! What has to reach the database before anybody can call: used by the command line.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::config::{Config, read_secret};
 use super::open::{Opened, StartError, make_secret, open, replace_secret};
@@ -12,6 +13,7 @@ use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::id::AppId;
 use crate::model::secret;
 use crate::storage::apps;
+use crate::storage::backend::maintenance::Maintained;
 use crate::storage::backend::sqlite::Sharing;
 
 /// A key as it is made; its secret is shown once.
@@ -140,4 +142,16 @@ pub async fn retire_master_keys(config: &Config) -> Result<u64, StartError> {
     let retired = stored::retire_others(&store, vault.master()).await;
     store.close().await;
     retired.map_err(|err| StartError::Other(err.to_string()))
+}
+
+/// Ends what removed rows leave in the database's files; see [`crate::storage::backend::Backend::maintain`]. On SQLite no server may run.
+pub async fn maintain(
+    config: &Config,
+    patience: Duration,
+    told: &mut (dyn FnMut(Maintained) + Send),
+) -> Result<(), StartError> {
+    let Opened { store, .. } = open(config, Sharing::Exclusive).await?;
+    let done = store.backend().maintain(patience, told).await;
+    store.close().await;
+    done.map_err(|err| StartError::Other(err.to_string()))
 }

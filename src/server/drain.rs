@@ -17,7 +17,7 @@ use crate::engine::Background;
 use crate::storage::Store;
 
 /// Time for the last frames to leave, once nothing is under way.
-const FLUSH: Duration = Duration::from_millis(200);
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Time for the database to let go.
 const CLOSE: Duration = Duration::from_secs(1);

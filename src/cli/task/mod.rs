@@ -8,6 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::failure::Outcome;
 
+pub(super) use watch::follow;
+
 #[derive(Debug, Args)]
 pub(super) struct Task {
     #[command(subcommand)]

@@ -116,6 +116,9 @@ fn pace(task: &v1::Task, rate: Option<f64>) -> String {
     let (running, over) = (task.state() == v1::TaskState::Running, super::watch::is_over(task.state()));
     let parts = [
         Some(format!("{done} of {total} users")),
+        // A user with much content takes long, and this is what moves meanwhile.
+        (task.rows_done > task.users_done).then(|| format!("{} rows", text::count_i64(task.rows_done))),
+        (running && task.phase != "users" && !task.phase.is_empty()).then(|| task.phase.clone()),
         (task.users_failed > 0).then(|| format!("{} failed", text::count_i64(task.users_failed))),
         (task.users_unchanged > 0).then(|| format!("{} unchanged", text::count_i64(task.users_unchanged))),
         (task.cancel_requested && !over).then(|| "cancel requested".to_owned()),
@@ -134,7 +137,10 @@ mod tests {
             v1::Task { users_total: 5_000, users_done: 1_200, users_failed: 3, ..Default::default() };
         task.set_state(v1::TaskState::Running);
         assert_eq!(line(&task, Some(60.4)), "running: 1,200 of 5,000 users, 3 failed, 60/s");
+        (task.phase, task.rows_done) = ("messages".to_owned(), 45_000);
+        assert_eq!(line(&task, None), "running: 1,200 of 5,000 users, 45,000 rows, messages, 3 failed");
         task.cancel_requested = true;
+        task.rows_done = 0;
         task.set_state(v1::TaskState::Cancelled);
         assert_eq!(line(&task, Some(60.4)), "cancelled: 1,200 of 5,000 users, 3 failed");
     }

@@ -31,16 +31,21 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn run(self) -> Outcome {
-        let follower = Follower {
-            client: self.connection.open()?,
-            task_id: self.task_id,
-            view: View::new(self.json),
-            interrupt: Interrupt::new(),
-            patience: Patience::new(PATIENCE, Instant::now()),
-            last: None,
-        };
-        follower.follow().await
+        follow(self.connection.open()?, self.task_id, self.json).await
     }
+}
+
+/// Shows a task until it ends, and tells how it ended.
+pub(in crate::cli) async fn follow(client: Client, task_id: String, json: bool) -> Outcome {
+    let follower = Follower {
+        client,
+        task_id,
+        view: View::new(json),
+        interrupt: Interrupt::new(),
+        patience: Patience::new(PATIENCE, Instant::now()),
+        last: None,
+    };
+    follower.follow().await
 }
 
 struct Follower {

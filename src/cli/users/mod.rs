@@ -1,9 +1,13 @@
-//! `usher users`: finding, reading and writing users.
+//! `usher users`: finding, reading and writing users, and their lifecycle.
 
+mod bulk;
+mod delete;
 mod input;
+mod lifecycle;
 mod query;
 mod read;
 mod view;
+mod whom;
 mod write;
 
 use clap::{Args, Subcommand};
@@ -26,6 +30,14 @@ enum Verb {
     Upsert(write::Upsert),
     /// Changes parts of a user and leaves the rest as it is.
     Patch(write::Patch),
+    /// Deletes users and what they made, as far as told. Shows what would be touched and asks first.
+    Delete(delete::Delete),
+    /// Brings back users who were deleted softly. Shows whom and asks first.
+    Restore(lifecycle::Restore),
+    /// Deactivates users. Shows whom and asks first.
+    Deactivate(lifecycle::Deactivate),
+    /// Reactivates users. Shows whom and asks first.
+    Reactivate(lifecycle::Reactivate),
 }
 
 impl Users {
@@ -35,6 +47,10 @@ impl Users {
             Verb::Get(get) => get.run().await,
             Verb::Upsert(upsert) => upsert.run().await,
             Verb::Patch(patch) => patch.run().await,
+            Verb::Delete(delete) => delete.run().await,
+            Verb::Restore(restore) => restore.run().await,
+            Verb::Deactivate(deactivate) => deactivate.run().await,
+            Verb::Reactivate(reactivate) => reactivate.run().await,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What differs between the databases. Nothing outside asks which one it is.
 
 pub mod json;
+pub mod maintenance;
 pub mod postgres;
 pub mod sqlite;
 pub mod terms;
 pub mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::Statement;
@@ -14,6 +16,7 @@ use sea_orm::sea_query::{Expr, SelectStatement};
 use tokio::sync::mpsc;
 
 use self::json::JsonDialect;
+use self::maintenance::{Maintained, MaintenanceError};
 use self::terms::TermDialect;
 
 use super::{Db, StoreError, Urgency, Work};
@@ -100,6 +103,14 @@ pub trait Backend: Send + Sync {
     /// Sees to it that what committed transactions removed is not kept beside the database any longer. False
     /// where somebody still reads what was there before.
     async fn settle(&self) -> Result<bool, StoreError>;
+
+    /// Ends what removed rows leave in files; see `usher maintenance`. Waits up to `patience` for whoever is in
+    /// the way.
+    async fn maintain(
+        &self,
+        patience: Duration,
+        told: &mut (dyn FnMut(Maintained) + Send),
+    ) -> Result<(), MaintenanceError>;
 
     /// Whether this process alone uses the database, so that leases of others are dead for sure.
     fn is_exclusive(&self) -> bool;

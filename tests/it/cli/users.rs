@@ -1,56 +1,9 @@
-//! `usher users`.
+//! `usher users`: what finds, reads and writes.
 
-use std::process::Stdio;
+use serde_json::json;
 
-use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
-
-use crate::harness::{TestServer, each_backend, pb, program, struct_of, user, user_ids};
-
-/// What the program came to.
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ended {
-    /// The lines of standard output, where it went well.
-    #[track_caller]
-    fn lines(&self) -> Vec<&str> {
-        assert_eq!(self.code, 0, "{}", self.stderr);
-        self.stdout.lines().collect()
-    }
-
-    /// The objects it printed.
-    #[track_caller]
-    fn json(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// What it said, where it failed so.
-    #[track_caller]
-    fn failed(&self, code: i32) -> &str {
-        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
-        &self.stderr
-    }
-}
-
-async fn usher(server: &TestServer, args: &[&str], input: &str) -> Ended {
-    let key = server.credentials();
-    let file = server.backend().dir().join("cli.secret");
-    std::fs::write(&file, &key.secret).unwrap();
-    let mut command = program(server.place());
-    command.arg("users").args(args);
-    command.args(["--server", &server.address().to_string(), "--key", &key.kid, "--secret-file"]).arg(file);
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).await.unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
+use super::users as usher;
+use crate::harness::{TestServer, each_backend, pb, struct_of, user, user_ids};
 
 each_backend! {
     async fn a_query_follows_pages_by_itself(server: TestServer) {

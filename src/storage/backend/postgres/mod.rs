@@ -2,6 +2,7 @@
 
 pub mod json;
 mod listen;
+mod maintenance;
 pub mod terms;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use sea_orm::{
 use tokio::sync::mpsc;
 
 use super::json::JsonDialect;
+use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
@@ -225,6 +227,14 @@ impl Backend for Postgres {
     async fn settle(&self) -> Result<bool, StoreError> {
         // The matter of vacuum, whose time the operator sets.
         Ok(true)
+    }
+
+    async fn maintain(
+        &self,
+        patience: Duration,
+        told: &mut (dyn FnMut(Maintained) + Send),
+    ) -> Result<(), MaintenanceError> {
+        maintenance::run(&self.listen_url, patience, told).await
     }
 
     fn is_exclusive(&self) -> bool {

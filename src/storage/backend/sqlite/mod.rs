@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use self::writer::Writer;
 use super::json::JsonDialect;
+use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
 use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
@@ -80,6 +81,16 @@ impl Sqlite {
         let readers = connect(file, Ord::max(readers, 1), true, PATIENCE).await?;
         let settler = connect(file, 1, false, Duration::ZERO).await?;
         Ok(Arc::new(Self { readers, writer: Writer::start(writer), settler, lock }))
+    }
+}
+
+impl Sqlite {
+    async fn bytes(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        let row = self.settler.query_one_raw(statement).await?;
+        let bytes: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
     }
 }
 
@@ -202,6 +213,25 @@ impl Backend for Sqlite {
         let row = self.settler.query_one_raw(statement).await?;
         let busy: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
         Ok(busy == Some(0))
+    }
+
+    async fn maintain(
+        &self,
+        patience: Duration,
+        told: &mut (dyn FnMut(Maintained) + Send),
+    ) -> Result<(), MaintenanceError> {
+        let before = self.bytes().await?;
+        self.writer.connection().execute_unprepared("VACUUM").await?;
+        let deadline = Deadline::after(patience);
+        while !self.settle().await? {
+            if deadline.left().is_zero() {
+                return Err(MaintenanceError::Held("another process that reads the database".to_owned()));
+            }
+            tokio::time::sleep(LOCK_PATIENCE / 40).await;
+        }
+        let name = "the database".to_owned();
+        told(Maintained::Rewritten { name, before, after: self.bytes().await? });
+        Ok(())
     }
 
     fn is_exclusive(&self) -> bool {

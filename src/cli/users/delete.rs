@@ -1,0 +1,127 @@
+//! `usher users delete`.
+
+use clap::Args;
+use tonic::Status;
+
+use super::bulk::{Bulk, Operation, Order, Preview};
+use crate::cli::connect::{Client, unary};
+use crate::cli::failure::Outcome;
+use crate::proto::v1;
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    #[command(flatten)]
+    bulk: Bulk,
+    #[command(flatten)]
+    plan: Plan,
+}
+
+/// `soft` marks and keeps all data, `pruning` marks and blanks what is personal, `hard` leaves nothing, `keep`
+/// leaves it alone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What becomes of whom and what")]
+struct Plan {
+    /// The users themselves.
+    #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "pruning", "hard"])]
+    user: String,
+    /// Their messages and reactions.
+    #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "pruning", "hard", "keep"])]
+    messages: String,
+    /// Channels with exactly two members, of whom they are one.
+    #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "hard", "keep"])]
+    conversations: String,
+    /// Calls they own.
+    #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "hard", "keep"])]
+    calls: String,
+    /// Their activities, comments and feeds. [default: as --messages]
+    #[arg(long, value_name = "MODE", value_parser = ["soft", "pruning", "hard", "keep"])]
+    activities: Option<String>,
+    /// The addresses of what they uploaded, too.
+    #[arg(long)]
+    files: bool,
+    /// Who owns the channels of users deleted hard from now on.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    new_channel_owner: String,
+    /// Who owns their calls from now on.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    new_call_owner: String,
+}
+
+impl Delete {
+    pub(super) async fn run(self) -> Outcome {
+        self.bulk.run(&self.plan).await
+    }
+}
+
+impl Plan {
+    fn request(&self, order: Order) -> v1::DeleteUsersRequest {
+        let Order { user_ids, created_by_id, reason, request_id } = order;
+        v1::DeleteUsersRequest {
+            user_ids,
+            created_by_id,
+            reason,
+            request_id,
+            user: mode(&self.user),
+            messages: mode(&self.messages),
+            conversations: mode(&self.conversations),
+            calls: mode(&self.calls),
+            activities: self.activities.as_deref().map_or(0, mode),
+            files: self.files,
+            new_channel_owner_id: self.new_channel_owner.clone(),
+            new_call_owner_id: self.new_call_owner.clone(),
+            dry_run: false,
+        }
+    }
+}
+
+impl Operation for Plan {
+    fn done(&self) -> String {
+        match self.user.as_str() {
+            "soft" => "deleted softly".to_owned(),
+            "pruning" => "deleted with their personal data".to_owned(),
+            _ => "deleted for good".to_owned(),
+        }
+    }
+
+    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
+        let order = Order {
+            user_ids: ids.to_vec(),
+            created_by_id: String::new(),
+            reason: String::new(),
+            request_id: String::new(),
+        };
+        let request = v1::DeleteUsersRequest { dry_run: true, ..self.request(order) };
+        let preview = client.users().delete_users(unary(request)).await?.into_inner().preview;
+        let v1::DeletionPreview { users, users_unchanged, users_failed, rows } = preview.unwrap_or_default();
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let mut rows: Vec<_> = rows.into_iter().map(|(what, rows)| (what, count(rows))).collect();
+        rows.sort();
+        Ok(Preview {
+            users: count(users),
+            unchanged: count(users_unchanged),
+            failed: count(users_failed),
+            rows,
+        })
+    }
+
+    async fn start(&self, client: &Client, order: Order) -> Result<Option<v1::Task>, Status> {
+        Ok(client.users().delete_users(unary(self.request(order))).await?.into_inner().task)
+    }
+}
+
+/// `soft` as the API has it; what there is was checked when it was read.
+fn mode(text: &str) -> i32 {
+    v1::DeleteMode::from_str_name(&format!("DELETE_MODE_{}", text.to_uppercase())).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mode_is_known_to_the_api() {
+        for text in ["soft", "pruning", "hard", "keep"] {
+            assert_ne!(mode(text), 0, "{text}");
+        }
+    }
+}

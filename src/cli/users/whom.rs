@@ -1,0 +1,90 @@
+//! Whom a command is about: ids on the command line, or in a file.
+
+use std::collections::HashSet;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::failure::Failure;
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Whom {
+    /// Whom, by id.
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Whom, too: a file with an id on each line, or the objects that `usher users query --json` prints;
+    /// `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Whom {
+    /// Whether standard input holds the ids, so that no answer can come from there.
+    pub(super) fn is_stdin(&self) -> bool {
+        self.file.as_deref().is_some_and(|file| file.as_os_str() == "-")
+    }
+
+    /// The ids, each once, in the order given.
+    pub(super) fn read(mut self) -> Result<Vec<String>, Failure> {
+        if let Some(file) = &self.file {
+            self.ids.extend(parse(&self.text(file)?)?);
+        }
+        let mut seen = HashSet::new();
+        self.ids.retain(|id| seen.insert(id.clone()));
+        if self.ids.is_empty() {
+            return Err(Failure::usage("there are no ids: nobody is concerned"));
+        }
+        Ok(self.ids)
+    }
+
+    fn text(&self, file: &PathBuf) -> Result<String, Failure> {
+        if self.is_stdin() {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|err| Failure::failed(format!("cannot read standard input: {err}")))?;
+            return Ok(text);
+        }
+        std::fs::read_to_string(file)
+            .map_err(|err| Failure::usage(format!("cannot read {}: {err}", file.display())))
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<String>, Failure> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    lines.filter(|(_, line)| !line.is_empty()).map(|(number, line)| id_of(number, line)).collect()
+}
+
+/// No id has a brace in it.
+fn id_of(number: usize, line: &str) -> Result<String, Failure> {
+    if !line.starts_with('{') {
+        return Ok(line.to_owned());
+    }
+    let value: Value = serde_json::from_str(line)
+        .map_err(|err| Failure::usage(format!("line {number} of the ids is not JSON: {err}")))?;
+    let id = value.get("id").and_then(Value::as_str);
+    id.map(str::to_owned).ok_or_else(|| Failure::usage(format!("line {number} of the ids has no `id`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_by_line_or_as_objects() {
+        assert_eq!(
+            parse("ada\n\n  bob \r\n{\"id\": \"eve\", \"name\": \"E\"}\n").unwrap(),
+            ["ada", "bob", "eve"]
+        );
+        assert!(parse("ada\n{\"id\": 5}").unwrap_err().to_string().contains("line 2"));
+        assert!(parse("{\"id\"").unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn an_id_counts_once() {
+        let ids = ["b", "a", "b"].map(str::to_owned).to_vec();
+        assert_eq!(Whom { ids, file: None }.read().unwrap(), ["b", "a"]);
+    }
+}
