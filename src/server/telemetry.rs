@@ -8,10 +8,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, ConfigError, LogFormat};
 
+/// Libraries that would log statements, headers or frames.
+const QUIET: &str =
+    "sqlx=warn,sea_orm=warn,sea_orm_migration=info,h2=info,hyper=info,hyper_util=info,tonic=info,tower=info";
+
 /// Starts logging as configured.
 pub fn init(config: &Config) -> Result<(), ConfigError> {
-    // SQL is nobody's business, at whatever level the rest is wanted.
-    let filter = EnvFilter::try_new(format!("{},sqlx=warn,sea_orm=warn,sea_orm_migration=info", config.log))
+    // SQL, and what goes over the wire, is nobody's business, at whatever level the rest is wanted.
+    let filter = EnvFilter::try_new(format!("{},{QUIET}", config.log))
         .map_err(|err| ConfigError(format!("`log` is not a filter: {err}")))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

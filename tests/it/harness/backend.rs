@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use usher::storage::Store;
 use usher::storage::backend::postgres::Postgres;
@@ -112,6 +113,14 @@ impl Backend {
         files.iter().flatten().any(|bytes| found(bytes))
     }
 
+    /// Whether `text` stands in the files of the database, in rows that are there or were.
+    pub(crate) async fn files_hold(&self, place: &Place, text: &str) -> bool {
+        match &self.url {
+            Some(url) => super::postgres::files_hold(url, text).await,
+            None => self.holds(place, text).await,
+        }
+    }
+
     /// The database at `place`, as usher itself sees it.
     pub(crate) async fn store(&self, place: &Place) -> Store {
         let backend: Arc<dyn usher::storage::backend::Backend> = match &place.url {
@@ -126,6 +135,13 @@ impl Backend {
         let file = place.data_dir.join("usher.db");
         let url = place.url.clone().unwrap_or_else(|| format!("sqlite:{}?mode=ro", file.display()));
         super::postgres::select_at(&url, query).await
+    }
+
+    /// Goes on seeing the database at `place` as it is now, until it is closed; it never writes.
+    pub(crate) async fn reader(&self, place: &Place) -> DatabaseConnection {
+        let file = place.data_dir.join("usher.db");
+        let url = place.url.clone().unwrap_or_else(|| format!("sqlite:{}?mode=ro", file.display()));
+        super::postgres::reader_at(&url).await
     }
 
     /// How often a task has been claimed.

@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, FromQueryResult, JsonValue, Statement,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, FromQueryResult,
+    JsonValue, Statement,
 };
 
 use super::setting::{is_on, setting, tell};
@@ -88,6 +89,32 @@ pub(crate) async fn select_at(url: &str, query: &str) -> Vec<String> {
     let rows = JsonValue::find_by_statement(statement).all(&db).await.expect("the query is sound");
     db.close().await.unwrap();
     rows.iter().map(JsonValue::to_string).collect()
+}
+
+/// A connection in a transaction that sees the database as it is now.
+pub(crate) async fn reader_at(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    let begin = match db.get_database_backend() {
+        DbBackend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        _ => "BEGIN",
+    };
+    db.execute_unprepared(begin).await.unwrap();
+    let look = Statement::from_string(db.get_database_backend(), "SELECT count(*) FROM users");
+    db.query_one_raw(look).await.unwrap();
+    db
+}
+
+/// Whether `text` stands in the files of a test's PostgreSQL database, beside its rows or in them.
+pub(crate) async fn files_hold(url: &str, text: &str) -> bool {
+    let file = "'base/' || d.oid || '/' || f";
+    let files = format!(
+        "SELECT 1 AS found FROM pg_database d, pg_ls_dir('base/' || d.oid) f \
+         WHERE d.datname = current_database() AND f ~ '^[0-9]+$' \
+         AND position('{text}'::bytea IN pg_read_binary_file({file})) > 0"
+    );
+    !select_at(url, &files).await.is_empty()
 }
 
 /// Ends every connection to a test's database and lets no new one in, or lets them in again.

@@ -7,6 +7,7 @@ mod drain;
 mod health;
 mod hostile;
 mod limits;
+mod maintenance;
 mod master_key;
 mod metrics;
 mod reflection;

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestServer, each_backend, eventually, item, pb, user};
+use crate::harness::{
+    Answer, Backend, Kind, Place, TestServer, each_backend, eventually, item, pb, struct_of, user,
+};
 
 /// Stands in every field and related row of the user who is erased, in its id first of all.
 const CANARY: &str = "canary-7f3b";
@@ -112,6 +114,11 @@ fn hard() -> pb::DeleteUsersRequest {
     }
 }
 
+async fn is_clean(backend: &Backend, place: &Place) {
+    let is_clean = async || (!backend.holds(place, CANARY).await).then_some(());
+    eventually("no byte of the canary", is_clean).await;
+}
+
 each_backend! {
     async fn nothing_of_an_erased_user_is_left(server: TestServer) {
         server.imported("world", &world()).await;
@@ -138,11 +145,7 @@ each_backend! {
 
         let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
         server.completed(&erased).await;
-        let is_clean = async || {
-            let holds = server.backend().holds(server.place(), CANARY).await;
-            (!holds).then_some(())
-        };
-        eventually("no byte of the canary", is_clean).await;
+        is_clean(server.backend(), server.place()).await;
         for task in [&task, &erased] {
             let items = server.items(&task.task_id).await;
             assert!(items[0].user_id.starts_with("erased-"), "{}", items[0].user_id);
@@ -153,6 +156,53 @@ each_backend! {
         let request = pb::GetChannelRequest { cid: "messaging:group".to_owned(), ..Default::default() };
         let group = server.content().get_channel(request).await.answered().channel.unwrap();
         assert!(group.deleted_at.is_some() && group.created_by_id.starts_with("delete-user-"), "{group:?}");
+    }
+
+    async fn a_long_reader_keeps_what_is_erased_no_longer_than_it_reads(server: TestServer) {
+        server.imported("world", &world()).await;
+        let reader = server.backend().reader(server.place()).await;
+        let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
+        server.completed(&erased).await;
+        if server.kind() == Kind::Sqlite {
+            assert!(server.backend().holds(server.place(), CANARY).await, "it can still be read");
+        }
+        reader.close().await.unwrap();
+        is_clean(server.backend(), server.place()).await;
+    }
+
+    async fn what_a_killed_server_left_in_the_log_goes_when_it_starts(backend: Backend) {
+        let launch = backend.launch();
+        let server = launch.start().await;
+        server.imported("world", &world()).await;
+        let reader = backend.reader(launch.place()).await;
+        let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
+        server.completed(&erased).await;
+        server.kill().await;
+        reader.close().await.unwrap();
+        if backend.kind() == Kind::Sqlite {
+            assert!(backend.holds(launch.place(), CANARY).await, "nobody has cleaned it");
+        }
+        let _server = launch.clone().flag("--workers", "0").start().await;
+        is_clean(&backend, launch.place()).await;
+    }
+
+    async fn logs_hold_nothing_of_a_user_at_any_level(backend: Backend) {
+        let server = backend.launch().flag("--log", "trace").start().await;
+        server.imported("world", &world()).await;
+        let token = server.user_token(CANARY).await;
+        let request = pb::ConnectUserRequest { token: token.clone(), ..Default::default() };
+        server.users().connect_user(request).await.answered();
+        let filter = Some(struct_of(json!({"name": {"$autocomplete": CANARY}})));
+        server.users().query_users(pb::QueryUsersRequest { filter, ..Default::default() }).await.answered();
+        server.with_token(&token).users().get_users(pb::GetUsersRequest::default()).await.unwrap_err();
+        let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
+        server.completed(&erased).await;
+        let log = server.log();
+        assert!(log.contains("TRACE") || log.contains("DEBUG"), "everything is logged that is: {log}");
+        let payload = token.split('.').nth(1).unwrap();
+        for secret in [CANARY, payload] {
+            assert!(!log.contains(secret), "{secret} is logged");
+        }
     }
 
     async fn content_that_comes_while_a_user_is_erased_is_refused(server: TestServer) {
