@@ -11,6 +11,7 @@ mod erasure;
 mod get;
 mod guests;
 mod lifecycle;
+mod lifecycle_law;
 mod names;
 mod partial;
 mod presence;
