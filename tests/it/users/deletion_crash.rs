@@ -1,4 +1,4 @@
-//! A user is deactivated, reactivated, deleted, restored and erased, each with its content and in many batches;
+//! A user is deactivated, reactivated, deleted, restored and erased, and another one pruned, each with its content and in many batches;
 //! the process dies at every batch of it all. What is left after each task is as if it had not.
 
 use std::time::Duration;
@@ -17,10 +17,16 @@ enum Step {
     Reactivate,
     Delete,
     Restore,
+    /// Of the user's peer.
+    Prune,
     Erase,
 }
 
-const STEPS: [Step; 5] = [Step::Deactivate, Step::Reactivate, Step::Delete, Step::Restore, Step::Erase];
+const STEPS: [Step; 6] =
+    [Step::Deactivate, Step::Reactivate, Step::Delete, Step::Restore, Step::Prune, Step::Erase];
+
+/// The least number of batches that all of it takes.
+const BATCHES: usize = 12;
 
 /// User `NAME-a`, who shares a conversation and a group with `NAME-b`, and has more in both than fits a batch.
 fn world(name: &str) -> Vec<Value> {
@@ -74,7 +80,7 @@ impl Step {
     async fn begin(self, caller: &Caller, name: &str) -> Result<pb::Task, Status> {
         let (user_ids, request_id) = (vec![format!("{name}-a")], format!("{name}-{self:?}"));
         let mut users = caller.users();
-        let hard = pb::DeleteMode::Hard.into();
+        let [pruning, hard] = [pb::DeleteMode::Pruning, pb::DeleteMode::Hard].map(Into::into);
         let task = match self {
             Self::Deactivate => {
                 let (mark_messages_deleted, mark_channels_deleted) = (true, true);
@@ -105,6 +111,17 @@ impl Step {
             Self::Restore => {
                 let request = pb::RestoreUsersRequest { user_ids, request_id, ..Default::default() };
                 users.restore_users(request).await?.into_inner().task
+            }
+            Self::Prune => {
+                let request = pb::DeleteUsersRequest {
+                    user_ids: vec![format!("{name}-b")],
+                    request_id,
+                    user: pruning,
+                    messages: pruning,
+                    files: true,
+                    ..Default::default()
+                };
+                users.delete_users(request).await?.into_inner().task
             }
             Self::Erase => {
                 let request = pb::DeleteUsersRequest {
@@ -177,7 +194,8 @@ async fn go_on(
     Ok(())
 }
 
-async fn survives_dying_at(point: &str, backend: Backend) {
+/// Dies at the first, second, ... passing of `point`, which are `least` or more.
+async fn survives_dying_at(point: &str, least: usize, backend: Backend) {
     let launch = backend.launch().flag("--task-batch", "8").flag("--task-lease", "500ms");
     let mut lives: Vec<Vec<(i64, Vec<String>)>> = Vec::new();
     for hit in 0..60 {
@@ -187,12 +205,12 @@ async fn survives_dying_at(point: &str, backend: Backend) {
         let mut done = Vec::new();
         let survived = go_on(&server, &backend, &name, &mut done).await.is_ok();
         if survived {
-            assert!(lives.len() > STEPS.len() * 2, "steps take several batches: {}", lives.len());
+            assert!(lives.len() >= least, "steps take several batches: {}", lives.len());
             assert_eq!(
-                done[4].1.iter().filter(|row| row.starts_with("messages")).count(),
+                done[5].1.iter().filter(|row| row.starts_with("messages")).count(),
                 4,
                 "{:?}",
-                done[4]
+                done[5]
             );
             for (hit, life) in lives.iter().enumerate() {
                 for (step, (crashed, uninterrupted)) in STEPS.iter().zip(life.iter().zip(&done)) {
@@ -212,11 +230,19 @@ async fn survives_dying_at(point: &str, backend: Backend) {
 }
 
 each_backend! {
+    async fn dying_after_any_claim_changes_nothing(backend: Backend) {
+        survives_dying_at("task_claimed", STEPS.len(), backend).await;
+    }
+
+    async fn dying_at_the_beginning_of_any_batch_changes_nothing(backend: Backend) {
+        survives_dying_at("task_begin", BATCHES, backend).await;
+    }
+
     async fn dying_before_any_commit_changes_nothing(backend: Backend) {
-        survives_dying_at("task_before_commit", backend).await;
+        survives_dying_at("task_before_commit", BATCHES, backend).await;
     }
 
     async fn dying_after_any_commit_changes_nothing(backend: Backend) {
-        survives_dying_at("task_committed", backend).await;
+        survives_dying_at("task_committed", BATCHES, backend).await;
     }
 }
