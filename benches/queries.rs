@@ -19,6 +19,7 @@ mod harness;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use harness::{Answer as _, Backend, Kind, TestServer, pb, struct_of};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -34,8 +35,9 @@ use usher::storage::{Store, StoreError, Urgency};
 
 const BATCH: u64 = 500;
 const RUNS: usize = 100;
-/// Upserts that are measured, in batches.
-const MEASURED: u64 = 20;
+/// Upserts that are measured, in batches; as many at a time on both sides.
+const MEASURED: u64 = 40;
+const AT_A_TIME: u64 = 4;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -211,16 +213,20 @@ async fn upserts(server: &TestServer, backend: &Backend, stored: u64) {
     let mut before: Vec<Rows> = Vec::new();
     for (round, what) in ["new", "again, one value changed"].into_iter().enumerate() {
         let (mut ours, mut plain) = (Duration::ZERO, Duration::ZERO);
-        for batch in 0..MEASURED {
-            let first = stored + batch * BATCH;
+        for turn in (0..MEASURED / AT_A_TIME).map(|turn| turn * AT_A_TIME) {
+            let firsts = || (turn..turn + AT_A_TIME).map(|batch| stored + batch * BATCH);
             let begun = Instant::now();
-            store(server, first..first + BATCH, round as u64).await;
+            join_all(firsts().map(|first| store(server, first..first + BATCH, round as u64))).await;
             ours += begun.elapsed();
-            let rows = rows(&database, first).await;
-            let at = usize::try_from(batch).unwrap();
-            plain += bare(&database, &rows, before.get(at).filter(|_| round > 0)).await;
+            let rows = join_all(firsts().map(|first| rows(&database, first))).await;
+            let before_of = |at: usize| before.get(usize::try_from(turn).unwrap() + at).filter(|_| round > 0);
+            let writes: Vec<_> =
+                rows.iter().enumerate().map(|(at, rows)| bare(&database, rows, before_of(at))).collect();
+            let begun = Instant::now();
+            join_all(writes).await;
+            plain += begun.elapsed();
             if round == 0 {
-                before.push(rows);
+                before.extend(rows);
             }
         }
         let (ours, plain) = (rate(MEASURED * BATCH, ours), rate(MEASURED * BATCH, plain));
@@ -246,8 +252,9 @@ async fn rows(database: &Store, first: u64) -> Rows {
     Rows { users: users.into_iter().map(|user| user::Model { app_id: BARE.0, ..user }).collect(), terms }
 }
 
-/// Writes rows with plain statements: users all of them, terms as far as `before` had others.
-async fn bare(database: &Store, rows: &Rows, before: Option<&Rows>) -> Duration {
+/// Writes rows with plain statements: users all of them, terms as far as `before` had others. What is to be
+/// written is worked out at once.
+fn bare(database: &Store, rows: &Rows, before: Option<&Rows>) -> impl Future<Output = ()> {
     let row = |term: &user_term::Model| [term.user_id.clone(), term.path.clone(), term.value.clone()];
     let other = |these: &[user_term::Model], those: &[user_term::Model]| {
         let those: HashSet<_> = those.iter().map(row).collect();
@@ -259,7 +266,6 @@ async fn bare(database: &Store, rows: &Rows, before: Option<&Rows>) -> Duration 
     let conflict =
         OnConflict::columns([user::Column::AppId, user::Column::Id]).update_columns(columns).to_owned();
 
-    let begun = Instant::now();
     let write = move |tx: usher::storage::Tx| {
         let (fresh, gone, users, conflict) = (fresh.clone(), gone.clone(), users.clone(), conflict.clone());
         async move {
@@ -276,6 +282,6 @@ async fn bare(database: &Store, rows: &Rows, before: Option<&Rows>) -> Duration 
             Ok(())
         }
     };
-    database.write::<_, StoreError, _, _>(Urgency::Background, None, write).await.unwrap();
-    begun.elapsed()
+    let database = database.clone();
+    async move { database.write::<_, StoreError, _, _>(Urgency::Background, None, write).await.unwrap() }
 }

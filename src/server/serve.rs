@@ -118,6 +118,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     background.running.spawn(domain.clone().follow_renewals(background.stop.clone()));
     background.running.spawn(domain.clone().sweep_users(background.stop.clone()));
     background.running.spawn(store.clone().keep_settled(background.stop.clone()));
+    background.running.spawn(store.clone().keep_statistics(background.stop.clone()));
 
     let gate = Gate {
         domain: domain.clone(),

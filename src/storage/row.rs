@@ -1,5 +1,7 @@
 //! Rows to model types and back.
 
+use std::sync::Arc;
+
 use sea_orm::ActiveValue::{NotSet, Set};
 use serde_json::Value;
 use uuid::Uuid;
@@ -63,12 +65,15 @@ pub struct UserMarks {
     pub erasing: bool,
     /// See the column.
     pub deactivated_by: Option<String>,
+    /// The user as stored, where its terms are those of this version. Not a part of the row.
+    pub indexed: Option<Arc<User>>,
 }
 
 impl UserMarks {
     /// Those of a user's row.
     pub fn of(row: &user::Model) -> Self {
         Self {
+            indexed: None,
             auth_epoch: row.auth_epoch,
             revoked_epoch: row.revoked_epoch,
             minted_before: row.minted_before,

@@ -20,6 +20,9 @@ use crate::model::clock::Deadline;
 /// How long what was erased may stay in the log at least.
 const SETTLE_AGAIN: Duration = Duration::from_millis(200);
 
+/// How often it is looked whether tables have outgrown their statistics.
+const LOOK_AT_STATISTICS: Duration = Duration::from_secs(1);
+
 /// A database, whichever it is. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -158,6 +161,16 @@ impl Store {
             tokio::select! {
                 () = next => {}
                 () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Keeps the planner informed while tables grow fast, until stopped.
+    pub async fn keep_statistics(self, stop: CancellationToken) {
+        let pause = || tokio::time::sleep(LOOK_AT_STATISTICS);
+        while stop.run_until_cancelled(pause()).await.is_some() {
+            if let Err(err) = self.backend.refresh_statistics().await {
+                tracing::debug!(error = %err, "statistics could not be refreshed");
             }
         }
     }

@@ -1,13 +1,15 @@
 //! Writing whole users.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::entity::{user, user_block};
 use super::row::{UserMarks, of_user};
-use super::terms::write::write_terms;
+use super::terms::terms_of;
+use super::terms::write::{change_terms, write_terms};
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -49,13 +51,16 @@ pub async fn lock_users(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, Stored>, StoreError> {
-    let mut select = user::any(app).filter(user::Column::Id.is_in(ids)).order_by_asc(user::Column::Id);
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let one_of_them = tx.backend().json().is_one_of(Expr::col((user::Entity, user::Column::Id)), &ids);
+    let mut select = user::any(app).filter(one_of_them).order_by_asc(user::Column::Id);
     tx.backend().lock(QueryTrait::query(&mut select));
     let rows = select.all(&**tx).await?;
     rows.into_iter()
         .map(|row| {
-            let marks = UserMarks::of(&row);
+            let (mut marks, has_terms) = (UserMarks::of(&row), row.terms_version == Some(row.version));
             let user = User::try_from(row)?;
+            marks.indexed = has_terms.then(|| Arc::new(user.clone()));
             Ok((user.id().as_str().to_owned(), Stored { user, marks }))
         })
         .collect()
@@ -101,9 +106,23 @@ pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), S
         if written != chunk.len() as u64 {
             return Err(StoreError::Conflict);
         }
-        write_terms(tx, app, &chunk.iter().map(|stored| &stored.user).collect::<Vec<_>>()).await?;
+        write_terms_of(tx, app, chunk).await?;
     }
     Ok(())
+}
+
+/// Nothing is read of users who are new, or whose terms are known from what was stored.
+async fn write_terms_of(tx: &Tx, app: AppId, users: &[&Stored]) -> Result<(), StoreError> {
+    let (mut changes, mut unknown) = (Vec::new(), Vec::new());
+    for Stored { user, marks } in users {
+        match &marks.indexed {
+            Some(before) => changes.push((user, terms_of(before))),
+            None if user.version == 1 => changes.push((user, BTreeSet::new())),
+            None => unknown.push(user),
+        }
+    }
+    change_terms(tx, app, changes).await?;
+    if unknown.is_empty() { Ok(()) } else { write_terms(tx, app, &unknown).await }
 }
 
 /// Presence writes its column at any time, without a word to others: what was read of it may be old. Marks of

@@ -104,6 +104,9 @@ pub trait Backend: Send + Sync {
     /// where somebody still reads what was there before.
     async fn settle(&self) -> Result<bool, StoreError>;
 
+    /// Tells the planner of tables that have grown much since it last looked.
+    async fn refresh_statistics(&self) -> Result<(), StoreError>;
+
     /// Ends what removed rows leave in files; see `usher maintenance`. Waits up to `patience` for whoever is in
     /// the way.
     async fn maintain(

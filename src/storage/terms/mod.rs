@@ -35,10 +35,11 @@ const MAX_VALUES: usize = 100;
 const MAX_CHARS: usize = 64;
 
 /// Path and value.
-type Term = (String, String);
+pub(in crate::storage) type Term = (String, String);
 
-/// All terms of `user`.
-fn terms_of(user: &User) -> BTreeSet<Term> {
+/// All terms of `user`. Where a later version of usher would have others, its migration sets every
+/// `users.terms_version` back: what stands is worked out with this.
+pub(in crate::storage) fn terms_of(user: &User) -> BTreeSet<Term> {
     let profile = &user.profile;
     let mut terms = BTreeSet::new();
     let mut add = |path: &str, value: String| terms.insert((path.to_owned(), value));

@@ -37,11 +37,12 @@ pub fn raise_version(update: &mut UpdateStatement) {
 
 /// Makes the terms of `users`, whose rows the transaction holds, those that they should have.
 pub(in crate::storage) async fn write_terms(tx: &Tx, app: AppId, users: &[&User]) -> Result<(), StoreError> {
-    let ids = users.iter().map(|user| user.id().as_str());
-    // Read, not worked out from what the users were: whoever wrote them last may have left old ones.
+    let ids: Vec<&str> = users.iter().map(|user| user.id().as_str()).collect();
+    // Read, not worked out from what the users were: whoever wrote them last has left old ones, or none.
+    let one_of_them = tx.backend().json().is_one_of(Expr::col(user_term::Column::UserId), &ids);
     let rows = user_term::Entity::find()
         .filter(user_term::Column::AppId.eq(app.0))
-        .filter(user_term::Column::UserId.is_in(ids))
+        .filter(one_of_them)
         .all(&**tx)
         .await?;
     let mut standing: HashMap<String, BTreeSet<Term>> = HashMap::new();
@@ -49,9 +50,20 @@ pub(in crate::storage) async fn write_terms(tx: &Tx, app: AppId, users: &[&User]
         standing.entry(row.user_id).or_default().insert((row.path, row.value));
     }
 
+    let mut had = |user: &&User| standing.remove(user.id().as_str()).unwrap_or_default();
+    let changes: Vec<_> = users.iter().map(|user| (*user, had(user))).collect();
+    change_terms(tx, app, changes).await
+}
+
+/// The same for users, whose rows the transaction holds, beside each of whom stand the terms that it has.
+pub(in crate::storage) async fn change_terms(
+    tx: &Tx,
+    app: AppId,
+    users: Vec<(&User, BTreeSet<Term>)>,
+) -> Result<(), StoreError> {
     let (mut fresh, mut gone) = (Vec::new(), Vec::new());
-    for user in users {
-        let (had, has) = (standing.remove(user.id().as_str()).unwrap_or_default(), terms_of(user));
+    for (user, had) in users {
+        let has = terms_of(user);
         let row = |(path, value): &Term| [user.id().as_str().to_owned(), path.clone(), value.clone()];
         gone.extend(had.difference(&has).map(row));
         fresh.extend(has.difference(&had).map(row));

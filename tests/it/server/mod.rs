@@ -12,4 +12,5 @@ mod master_key;
 mod metrics;
 mod reflection;
 mod start;
+mod statistics;
 mod upgrade;

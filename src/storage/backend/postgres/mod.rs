@@ -3,6 +3,7 @@
 pub mod json;
 mod listen;
 mod maintenance;
+mod statistics;
 pub mod terms;
 
 use std::sync::Arc;
@@ -227,6 +228,10 @@ impl Backend for Postgres {
     async fn settle(&self) -> Result<bool, StoreError> {
         // The matter of vacuum, whose time the operator sets.
         Ok(true)
+    }
+
+    async fn refresh_statistics(&self) -> Result<(), StoreError> {
+        statistics::refresh(&self.pool).await
     }
 
     async fn maintain(
