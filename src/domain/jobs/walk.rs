@@ -175,7 +175,7 @@ async fn list_makers(
     }
     let ids: Vec<String> = candidates.iter().map(|(_, id)| (*id).to_owned()).collect();
     let indexes: Vec<i32> = candidates.iter().map(|(item, _)| item.index).collect();
-    let makers = deletion::list_makers(tx, task.app, &ids).await?;
+    let makers = deletion::list_makers(tx, task.app, &ids, stages).await?;
     let mut found = deletion::list_targeted(tx, task, &indexes).await?;
     found.extend(candidates.iter().filter(|(_, id)| makers.contains(*id)).map(|(item, _)| item.index));
     Ok(found)
