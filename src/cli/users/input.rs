@@ -1,6 +1,8 @@
 //! Users as they are written on the command line, in files, and by `usher users get --json`.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -69,6 +71,23 @@ struct Push {
     #[serde(default)]
     disabled: bool,
     disabled_until: Option<String>,
+}
+
+/// Whether `file` means standard input.
+pub(super) fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// All of a file, or of standard input.
+pub(super) fn text(file: &Path) -> Result<String, Failure> {
+    if is_stdin(file) {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|err| Failure::failed(format!("cannot read standard input: {err}")))?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file)
+        .map_err(|err| Failure::usage(format!("cannot read {}: {err}", file.display())))
 }
 
 /// Reads users: a JSON array of objects, or objects one after the other.

@@ -5,12 +5,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
 use super::bulk::{Bulk, Operation, Order, Preview};
+use super::read::read;
 use crate::cli::connect::{Client, unary};
 use crate::cli::failure::Outcome;
 use crate::proto::v1;
 
-/// The most users a request takes that reads them.
-const READ: usize = 500;
 /// Users whose content is counted at the same time.
 const AT_ONCE: usize = 16;
 
@@ -82,12 +81,12 @@ impl Operation for Restored {
     }
 
     async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
-        let (users, missing) = read(client, ids).await?;
+        let (users, missing) = read(client, ids, true).await?;
         let deleted = users.iter().filter(|user| user.deleted_at.is_some()).count();
         Ok(Preview {
             users: deleted as u64,
             unchanged: 0,
-            failed: missing + (users.len() - deleted) as u64,
+            failed: (missing.len() + users.len() - deleted) as u64,
             rows: Vec::new(),
         })
     }
@@ -105,8 +104,8 @@ impl Operation for Marks {
     }
 
     async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
-        let (users, missing) = read(client, ids).await?;
-        let (preview, concerned) = judge(&users, missing, |user| user.deactivated_at.is_none());
+        let (users, missing) = read(client, ids, true).await?;
+        let (preview, concerned) = judge(&users, &missing, |user| user.deactivated_at.is_none());
         if !self.mark_messages && !self.mark_channels {
             return Ok(preview);
         }
@@ -154,8 +153,8 @@ impl Operation for Undone {
     }
 
     async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
-        let (users, missing) = read(client, ids).await?;
-        Ok(judge(&users, missing, |user| user.deactivated_at.is_some()).0)
+        let (users, missing) = read(client, ids, true).await?;
+        Ok(judge(&users, &missing, |user| user.deactivated_at.is_some()).0)
     }
 
     async fn start(&self, client: &Client, order: Order) -> Result<Option<v1::Task>, Status> {
@@ -172,27 +171,19 @@ impl Operation for Undone {
     }
 }
 
-/// The users there are, deleted or not, and how many there are not.
-async fn read(client: &Client, ids: &[String]) -> Result<(Vec<v1::User>, u64), Status> {
-    let (mut users, mut missing) = (Vec::new(), 0);
-    for ids in ids.chunks(READ) {
-        let request = v1::GetUsersRequest { user_ids: ids.to_vec(), include_deleted: true };
-        let answer = client.users().get_users(unary(request)).await?.into_inner();
-        users.extend(answer.users);
-        missing += answer.missing_ids.len() as u64;
-    }
-    Ok((users, missing))
-}
-
 /// Who of `users` would change, by whether it does; deleted users cannot.
-fn judge(users: &[v1::User], missing: u64, changes: impl Fn(&v1::User) -> bool) -> (Preview, Vec<String>) {
+fn judge(
+    users: &[v1::User],
+    missing: &[String],
+    changes: impl Fn(&v1::User) -> bool,
+) -> (Preview, Vec<String>) {
     let (live, deleted): (Vec<_>, Vec<_>) = users.iter().partition(|user| user.deleted_at.is_none());
     let concerned: Vec<String> =
         live.iter().filter(|user| changes(user)).map(|user| user.id.clone()).collect();
     let preview = Preview {
         users: concerned.len() as u64,
         unchanged: (live.len() - concerned.len()) as u64,
-        failed: missing + deleted.len() as u64,
+        failed: (missing.len() + deleted.len()) as u64,
         rows: Vec::new(),
     };
     (preview, concerned)

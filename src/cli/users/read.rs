@@ -1,9 +1,10 @@
 //! `usher users get`.
 
 use clap::Args;
+use tonic::Status;
 
 use super::view;
-use crate::cli::connect::{Connection, unary};
+use crate::cli::connect::{Client, Connection, unary};
 use crate::cli::failure::{Exit, Outcome};
 use crate::cli::output;
 use crate::proto::v1;
@@ -29,15 +30,8 @@ pub(super) struct Get {
 impl Get {
     pub(super) async fn run(self) -> Outcome {
         let client = self.connection.open()?;
-        let (mut users, mut missing) = (Vec::new(), Vec::new());
-        for ids in self.ids.chunks(BATCH) {
-            let request = v1::GetUsersRequest { user_ids: ids.to_vec(), include_deleted: self.deleted };
-            let answer =
-                client.users().get_users(unary(request)).await.map_err(|status| client.failure(&status))?;
-            let v1::GetUsersResponse { users: found, missing_ids } = answer.into_inner();
-            users.extend(found);
-            missing.extend(missing_ids);
-        }
+        let found = read(&client, &self.ids, self.deleted).await;
+        let (users, missing) = found.map_err(|status| client.failure(&status))?;
         if self.json {
             users.iter().try_for_each(|user| output::json(&view::json(user)))?;
         } else if let (1, [user]) = (self.ids.len(), users.as_slice()) {
@@ -50,4 +44,20 @@ impl Get {
         }
         Ok(if missing.is_empty() { Exit::Success } else { Exit::Partly })
     }
+}
+
+/// Users by id, however many; and the ids of those there are not.
+pub(super) async fn read(
+    client: &Client,
+    ids: &[String],
+    include_deleted: bool,
+) -> Result<(Vec<v1::User>, Vec<String>), Status> {
+    let (mut users, mut missing) = (Vec::new(), Vec::new());
+    for ids in ids.chunks(BATCH) {
+        let request = v1::GetUsersRequest { user_ids: ids.to_vec(), include_deleted };
+        let answer = client.users().get_users(unary(request)).await?.into_inner();
+        users.extend(answer.users);
+        missing.extend(answer.missing_ids);
+    }
+    Ok((users, missing))
 }

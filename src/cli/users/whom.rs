@@ -1,12 +1,12 @@
 //! Whom a command is about: ids on the command line, or in a file.
 
 use std::collections::HashSet;
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
 
+use super::input;
 use crate::cli::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -24,13 +24,13 @@ pub(super) struct Whom {
 impl Whom {
     /// Whether standard input holds the ids, so that no answer can come from there.
     pub(super) fn is_stdin(&self) -> bool {
-        self.file.as_deref().is_some_and(|file| file.as_os_str() == "-")
+        self.file.as_deref().is_some_and(input::is_stdin)
     }
 
     /// The ids, each once, in the order given.
     pub(super) fn read(mut self) -> Result<Vec<String>, Failure> {
         if let Some(file) = &self.file {
-            self.ids.extend(parse(&self.text(file)?)?);
+            self.ids.extend(parse(&input::text(file)?)?);
         }
         let mut seen = HashSet::new();
         self.ids.retain(|id| seen.insert(id.clone()));
@@ -38,17 +38,6 @@ impl Whom {
             return Err(Failure::usage("there are no ids: nobody is concerned"));
         }
         Ok(self.ids)
-    }
-
-    fn text(&self, file: &PathBuf) -> Result<String, Failure> {
-        if self.is_stdin() {
-            let mut text = String::new();
-            let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(|err| Failure::failed(format!("cannot read standard input: {err}")))?;
-            return Ok(text);
-        }
-        std::fs::read_to_string(file)
-            .map_err(|err| Failure::usage(format!("cannot read {}: {err}", file.display())))
     }
 }
 

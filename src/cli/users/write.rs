@@ -1,6 +1,5 @@
 //! `usher users upsert` and `usher users patch`.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use prost::Message as _;
 
 use super::{input, view};
 use crate::cli::connect::{Connection, unary};
-use crate::cli::failure::{Exit, Failure, Outcome};
+use crate::cli::failure::{Exit, Outcome};
 use crate::cli::{output, text};
 use crate::proto::v1;
 
@@ -51,7 +50,7 @@ pub(super) struct Patch {
 
 impl Upsert {
     pub(super) async fn run(self) -> Outcome {
-        let users = input::users(&self.read()?)?;
+        let users = input::users(&input::text(&self.file)?)?;
         let client = self.connection.open()?;
         let mut stored = 0;
         for batch in batches(users) {
@@ -76,17 +75,6 @@ impl Upsert {
             output::line(format_args!("stored {}", text::plural(stored as u64, "user")))?;
         }
         Ok(Exit::Success)
-    }
-
-    fn read(&self) -> Result<String, Failure> {
-        if self.file.as_os_str() == "-" {
-            let mut text = String::new();
-            let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(|err| Failure::failed(format!("cannot read standard input: {err}")))?;
-            return Ok(text);
-        }
-        std::fs::read_to_string(&self.file)
-            .map_err(|err| Failure::usage(format!("cannot read {}: {err}", self.file.display())))
     }
 }
 
