@@ -14,10 +14,13 @@ use tonic_health::server::HealthReporter;
 use super::health;
 use crate::domain::Domain;
 use crate::engine::Background;
+use crate::model::clock::Deadline;
 use crate::storage::Store;
 
-/// Time for the last frames to leave, once nothing is under way.
-const FLUSH: Duration = Duration::from_secs(1);
+/// Time for the last frames to leave, once nothing is under way: a moment at least, and this long where the
+/// grace period has it. A caller that reads slowly still gets its stream's last word.
+const FLUSH: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// Time for the database to let go.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -56,10 +59,12 @@ impl Drain {
             self.under_way.wait().await;
             self.background.running.wait().await;
         };
-        if tokio::time::timeout(self.grace, ended).await.is_err() {
+        let grace = Deadline::after(self.grace);
+        if tokio::time::timeout(grace.left(), ended).await.is_err() {
             tracing::warn!("calls or batches were still under way at the end of the grace period");
         }
-        if tokio::time::timeout(FLUSH, &mut self.server).await.is_err() {
+        let flush = grace.left().clamp(MOMENT, FLUSH);
+        if tokio::time::timeout(flush, &mut self.server).await.is_err() {
             self.server.abort();
         }
         // What calls until now have seen of users.
