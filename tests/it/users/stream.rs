@@ -130,7 +130,11 @@ each_backend! {
         let mut stream = open(&caller, everybody()).await;
         stream.message().await.unwrap().unwrap();
         let (status, ()) = tokio::join!(end_of(stream), server.stop());
-        assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, "SERVER_DRAINING".to_owned()));
+        assert_eq!(
+            (status.code(), reason_of(&status)),
+            (Code::Unavailable, "SERVER_DRAINING".to_owned()),
+            "{status:?}"
+        );
     }
 
     async fn a_stream_ends_by_the_callers_deadline(server: TestServer) {
