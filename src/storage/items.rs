@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::entity::{task, task_item};
-use super::{Db, StoreError, Tx};
+use super::{Db, StoreError, Tx, narrow};
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Item, Outcome, Task, TaskState};
 
@@ -27,6 +27,7 @@ pub async fn list_items(
     after: Option<i32>,
     limit: u64,
 ) -> Result<Vec<Item>, StoreError> {
+    use task_item::Column::{Idx, Outcome as Code, Reason, UserId};
     let mut select = of_task(app, task);
     if outcomes == [Outcome::Pending] {
         select = select.filter(pending());
@@ -37,8 +38,19 @@ pub async fn list_items(
     if let Some(after) = after {
         select = select.filter(task_item::Column::Idx.gt(after));
     }
-    let rows = select.order_by_asc(task_item::Column::Idx).limit(limit).all(db).await?;
-    rows.into_iter().map(Item::try_from).collect()
+    let select = select.order_by_asc(Idx).limit(limit).select_only().columns([Idx, UserId, Code, Reason]);
+    let columns = ["idx", "user_id", "outcome", "reason"];
+    let mut items: Vec<Item> = narrow::list(db, select.into_query(), &columns)
+        .await?
+        .into_iter()
+        .map(|(index, user_id, code, reason): (i32, String, i16, Option<String>)| {
+            let outcome =
+                Outcome::from_code(code).ok_or_else(|| StoreError::corrupt("task_items.outcome"))?;
+            Ok(Item { index, user_id, outcome, reason })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    items.sort_unstable_by_key(|item| item.index);
+    Ok(items)
 }
 
 /// The next items of `task` that are pending and may run: their users have no pending item of a task

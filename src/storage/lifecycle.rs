@@ -3,24 +3,24 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{
-    ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
-};
+use sea_orm::{ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value};
+use serde::Deserialize;
 
 use super::entity::user::{self, Column, Entity};
 use super::terms::write::raise_version;
-use super::{Db, StoreError, Tx};
+use super::{Db, StoreError, Tx, narrow};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 
 /// How a user stands, without what it is.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, Deserialize)]
 #[expect(missing_docs, reason = "as in the entity")]
 pub struct State {
     pub id: String,
     pub deactivated_at: Option<i64>,
     pub deleted_at: Option<i64>,
     pub deleted_by: Option<String>,
+    #[serde(deserialize_with = "narrow::truth")]
     pub pruned: bool,
     pub deactivated_by: Option<String>,
 }
@@ -31,7 +31,7 @@ pub async fn list_states(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, State>, StoreError> {
-    Ok(by_id(states(db, app, ids).into_model().all(db).await?))
+    read_states(db, states(db, app, ids)).await
 }
 
 /// The same, of users whom the transaction locks, in id order.
@@ -42,7 +42,13 @@ pub async fn lock_states(
 ) -> Result<HashMap<String, State>, StoreError> {
     let mut select = states(tx, app, ids).order_by_asc(Column::Id);
     tx.backend().lock(QueryTrait::query(&mut select));
-    Ok(by_id(select.into_model().all(&**tx).await?))
+    read_states(tx, select).await
+}
+
+async fn read_states(db: &Db, select: Select<Entity>) -> Result<HashMap<String, State>, StoreError> {
+    let columns = ["id", "deactivated_at", "deleted_at", "deleted_by", "pruned", "deactivated_by"];
+    let states: Vec<State> = narrow::list(db, select.into_query(), &columns).await?;
+    Ok(states.into_iter().map(|state| (state.id.clone(), state)).collect())
 }
 
 fn states<'a>(db: &Db, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Select<Entity> {
@@ -56,10 +62,6 @@ fn states<'a>(db: &Db, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Se
         Column::Pruned,
         Column::DeactivatedBy,
     ])
-}
-
-fn by_id(states: Vec<State>) -> HashMap<String, State> {
-    states.into_iter().map(|state| (state.id.clone(), state)).collect()
 }
 
 /// Sets `deactivated_at` of users that the transaction has locked, and raises their versions. `by` is the task

@@ -24,6 +24,7 @@ pub mod master_keys;
 pub mod messages;
 pub mod migration;
 pub mod names;
+pub mod narrow;
 pub mod page;
 pub mod presence;
 pub mod query;

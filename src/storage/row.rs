@@ -7,10 +7,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::entity::{task, task_item, user};
+use super::entity::{task, user};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
-use crate::model::task::{Item, Outcome, Progress, Task, TaskError, TaskState};
+use crate::model::task::{Progress, Task, TaskError, TaskState};
 use crate::model::unique_name;
 use crate::model::user::{Profile, User};
 
@@ -180,20 +180,6 @@ impl TryFrom<task::Model> for Task {
                 .map(|reason| TaskError { reason, message: row.error_message.unwrap_or_default() }),
             lease_epoch: row.lease_epoch,
             accepted_seq: row.accepted_seq,
-        })
-    }
-}
-
-impl TryFrom<task_item::Model> for Item {
-    type Error = StoreError;
-
-    fn try_from(row: task_item::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            index: row.idx,
-            user_id: row.user_id,
-            outcome: Outcome::from_code(row.outcome)
-                .ok_or_else(|| StoreError::corrupt("task_items.outcome"))?,
-            reason: row.reason,
         })
     }
 }

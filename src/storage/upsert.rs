@@ -10,7 +10,7 @@ use super::entity::{user, user_block};
 use super::row::{UserMarks, of_user};
 use super::terms::terms_of;
 use super::terms::write::{change_terms, write_terms};
-use super::{Db, StoreError, Tx};
+use super::{Db, StoreError, Tx, narrow};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 use crate::model::revocation::{Revocation, RevocationMarks};
@@ -77,8 +77,8 @@ pub async fn lock_ids(
     let select = user::any(app).filter(one_of_them).order_by_asc(user::Column::Id);
     let mut select = select.select_only().column(user::Column::Id);
     tx.backend().lock(QueryTrait::query(&mut select));
-    let ids: Vec<String> = select.into_tuple().all(&**tx).await?;
-    Ok(ids.into_iter().collect())
+    let ids: Vec<(String,)> = narrow::list(tx, select.into_query(), &["id"]).await?;
+    Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
 /// Stores users and their terms, each under a version one above the stored one or 1, as [`lock_users`] told.

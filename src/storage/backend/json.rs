@@ -35,6 +35,9 @@ pub trait JsonDialect: Send + Sync {
     /// `left` is one of any number of `texts`.
     fn is_one_of(&self, left: Expr, texts: &[&str]) -> Expr;
 
+    /// All rows of a subquery, each an array of these columns, in one array: text, in no order of its own.
+    fn gathered(&self, columns: &[&'static str]) -> Expr;
+
     /// What to order by: NULL where the value is not of type `ty`.
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr;
 

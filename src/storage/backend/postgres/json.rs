@@ -63,6 +63,11 @@ impl JsonDialect for PostgresJson {
         Expr::cust_with_exprs("$1 = ANY($2)", [left, Expr::val(texts)])
     }
 
+    fn gathered(&self, columns: &[&'static str]) -> Expr {
+        let columns = columns.join(", ");
+        Expr::cust(format!("COALESCE(json_agg(json_build_array({columns})), '[]')::text"))
+    }
+
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr {
         match ty {
             ValueType::Text => text_at(path),

@@ -63,6 +63,10 @@ impl JsonDialect for SqliteJson {
         Expr::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [left, texts])
     }
 
+    fn gathered(&self, columns: &[&'static str]) -> Expr {
+        Expr::cust(format!("json_group_array(json_array({}))", columns.join(", ")))
+    }
+
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr {
         match ty {
             ValueType::Text => text_at(path),
