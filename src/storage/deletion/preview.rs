@@ -1,12 +1,14 @@
-//! Counting what a deletion would touch.
+//! Counting what a deletion would touch: of each table the rows that one of several conditions meets, each of
+//! them found by its own index.
 
 use std::collections::BTreeMap;
 
 use sea_orm::ConnectionTrait as _;
-use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
+use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Query, SelectStatement, UnionType};
 
 use super::shared::{Place, place};
-use crate::model::deletion::{DeletePlan, Mode, Shared};
+use crate::model::content::Kind;
+use crate::model::deletion::{DeletePlan, Made, Mode, Shared};
 use crate::model::id::AppId;
 use crate::storage::{Db, StoreError};
 
@@ -15,148 +17,242 @@ pub type Preview = BTreeMap<&'static str, i64>;
 
 /// Counts what deleting these users would mark, blank or remove.
 pub async fn preview(db: &Db, app: AppId, ids: &[String], plan: &DeletePlan) -> Result<Preview, StoreError> {
-    let mut counting = Counting { db, app, ids, found: Preview::new() };
+    let mut preview = Preview::new();
     if ids.is_empty() {
-        return Ok(counting.found);
+        return Ok(preview);
     }
-    counting.made(plan).await?;
-    for (shared, mode) in [(Shared::Channels, plan.conversations), (Shared::Calls, plan.calls)] {
-        if mode != Mode::Keep {
-            counting.of_two(shared, mode, plan.messages).await?;
+    let ids = ids.iter().map(String::as_str).collect();
+    let reach = Reach { db, app, ids, plan };
+    for Counted { name, table, key, which } in reach.of_users().into_iter().chain(reach.of_content()) {
+        let number = reach.count(table, key, which).await?;
+        if number > 0 {
+            preview.insert(name, number);
         }
     }
-    if plan.user >= Mode::Pruning {
-        counting.of("devices", &["user_id"]).await?;
-        let blocks: &[_] =
-            if plan.user == Mode::Hard { &["user_id", "blocked_user_id"] } else { &["user_id"] };
-        counting.under("blocks", "user_blocks", blocks, None).await?;
-    }
-    if plan.user == Mode::Hard {
-        counting.of("flags", &["user_id"]).await?;
-        counting.of("future_channel_bans", &["created_by_id", "target_id"]).await?;
-        counting.memberships(Shared::Channels, plan.conversations).await?;
-        counting.memberships(Shared::Calls, plan.calls).await?;
-    }
-    Ok(counting.found)
+    Ok(preview)
 }
 
-struct Counting<'a> {
+/// Rows to count: those of `table` that any of the conditions is true of.
+struct Counted {
+    name: &'static str,
+    table: &'static str,
+    /// What tells its rows apart.
+    key: &'static [&'static str],
+    which: Vec<Option<Condition>>,
+}
+
+/// What a plan means for some users.
+struct Reach<'a> {
     db: &'a Db,
     app: AppId,
-    ids: &'a [String],
-    found: Preview,
+    ids: Vec<&'a str>,
+    plan: &'a DeletePlan,
 }
 
-impl Counting<'_> {
-    /// What the users wrote, and how they reacted.
-    async fn made(&mut self, plan: &DeletePlan) -> Result<(), StoreError> {
-        let feed = [("activities", "user_id"), ("comments", "user_id"), ("feeds", "created_by_id")];
-        for (mode, tables, reactions) in [
-            (plan.messages, &[("messages", "user_id")][..], "reactions"),
-            (plan.activities, &feed[..], "feed_reactions"),
-        ] {
-            for (table, column) in tables {
-                // What is marked already is marked no more.
-                let unmarked = (mode == Mode::Soft).then(|| Expr::col("deleted_at").is_null());
-                if mode != Mode::Keep {
-                    self.under(table, table, &[column], unmarked).await?;
-                }
-            }
-            if mode >= Mode::Pruning {
-                self.of(reactions, &["user_id"]).await?;
-            }
+impl Reach<'_> {
+    /// The users' own rows, and those that put them in relation to others.
+    fn of_users(&self) -> Vec<Counted> {
+        let pruned = self.plan.user >= Mode::Pruning;
+        let erased = self.plan.user == Mode::Hard;
+        let mine = |if_so: bool, column| if_so.then(|| self.mine(column));
+        let about = |kind: Kind, gone: Option<SelectStatement>| {
+            let of_kind = Condition::all().add(Expr::col("entity_type").eq(kind.as_str()));
+            gone.map(|gone| of_kind.add(Expr::col("entity_id").in_subquery(gone)))
+        };
+        let on_them = erased.then(|| self.mine("entity_id").add(Expr::col("entity_type").eq("user")));
+        let feeds = |group, id| {
+            let feeds = self.stripped(Made::Feeds, &["group_id", "id"]);
+            feeds.map(|feeds| is_in([group, id], feeds))
+        };
+        let members = |shared, mode| {
+            let both = (mode == Mode::Hard).then(|| self.within(shared));
+            vec![mine(erased, "user_id"), both]
+        };
+        let counted = |name, table, key, which| Counted { name, table, key, which };
+        vec![
+            counted("devices", "devices", &["user_id", "id"], vec![mine(pruned, "user_id")]),
+            counted(
+                "blocks",
+                "user_blocks",
+                &["user_id", "blocked_user_id"],
+                vec![mine(pruned, "user_id"), mine(erased, "blocked_user_id")],
+            ),
+            counted(
+                "future_channel_bans",
+                "future_channel_bans",
+                &["created_by_id", "target_id"],
+                vec![mine(erased, "created_by_id"), mine(erased, "target_id")],
+            ),
+            counted(
+                "flags",
+                "flags",
+                &["entity_type", "entity_id", "user_id"],
+                vec![
+                    mine(erased, "user_id"),
+                    on_them,
+                    about(Kind::Message, self.stripped(Made::Messages, &["id"])),
+                    about(Kind::Message, self.messages_of_two()),
+                    about(Kind::Activity, self.stripped(Made::Activities, &["id"])),
+                    about(Kind::Comment, self.stripped(Made::Comments, &["id"])),
+                    about(Kind::Comment, self.comments_on_mine()),
+                ],
+            ),
+            counted(
+                "follows",
+                "follows",
+                &["source_group", "source_id", "target_group", "target_id"],
+                vec![feeds("source_group", "source_id"), feeds("target_group", "target_id")],
+            ),
+            counted(
+                "channel_members",
+                "channel_members",
+                &["channel_type", "channel_id", "user_id"],
+                members(Shared::Channels, self.plan.conversations),
+            ),
+            counted(
+                "call_members",
+                "call_members",
+                &["call_type", "call_id", "user_id"],
+                members(Shared::Calls, self.plan.calls),
+            ),
+        ]
+    }
+
+    /// What the users made, alone or with others.
+    fn of_content(&self) -> Vec<Counted> {
+        let (messages, activities) = (self.plan.messages, self.plan.activities);
+        let reacted = |mode: Mode| (mode >= Mode::Pruning).then(|| self.mine("user_id"));
+        let one_of = |column: &'static str, gone: Option<SelectStatement>| {
+            gone.map(|gone| Condition::all().add(Expr::col(column).in_subquery(gone)))
+        };
+        let erased = activities == Mode::Hard;
+        let on_activities = one_of("activity_id", self.stripped(Made::Activities, &["id"]));
+        // Reactions to comments stay where the comments do.
+        let reactions =
+            on_activities.clone().map(|on| on.add_option((!erased).then(|| Expr::col("comment_id").eq(""))));
+        let of_two = (self.plan.conversations == Mode::Hard).then(|| self.within(Shared::Channels));
+        let shared = |shared, mode| (mode != Mode::Keep).then(|| is_in(["type", "id"], self.two(shared)));
+        let counted = |table, key, which| Counted { name: table, table, key, which };
+        vec![
+            counted("messages", &["id"], vec![self.changed(Made::Messages), of_two]),
+            counted(
+                "reactions",
+                &["message_id", "user_id", "type"],
+                vec![
+                    reacted(messages),
+                    one_of("message_id", self.stripped(Made::Messages, &["id"])),
+                    one_of("message_id", self.messages_of_two()),
+                ],
+            ),
+            counted("activities", &["id"], vec![self.changed(Made::Activities)]),
+            counted("feeds", &["group_id", "id"], vec![self.changed(Made::Feeds)]),
+            counted(
+                "comments",
+                &["id"],
+                vec![self.changed(Made::Comments), on_activities.filter(|_| erased)],
+            ),
+            counted(
+                "feed_reactions",
+                &["activity_id", "comment_id", "user_id", "type"],
+                vec![
+                    reacted(activities),
+                    reactions,
+                    one_of("comment_id", self.stripped(Made::Comments, &["id"])),
+                ],
+            ),
+            counted("channels", &["type", "id"], vec![shared(Shared::Channels, self.plan.conversations)]),
+            counted("calls", &["type", "id"], vec![shared(Shared::Calls, self.plan.calls)]),
+        ]
+    }
+
+    const fn mode(&self, made: Made) -> Mode {
+        match made {
+            Made::Messages => self.plan.messages,
+            Made::Activities | Made::Comments | Made::Feeds => self.plan.activities,
         }
-        Ok(())
     }
 
-    /// Channels or calls of two members, and what goes with them.
-    async fn of_two(&mut self, shared: Shared, mode: Mode, messages: Mode) -> Result<(), StoreError> {
-        let Place { table, members, columns: [kind, id], .. } = place(shared);
-        let pair = || Expr::tuple([Expr::col(kind), Expr::col(id)]);
-        let which = || Condition::all().add(pair().in_subquery(self.two(shared)));
-        let number = self
-            .count(
-                table,
-                Condition::all()
-                    .add(Expr::tuple([Expr::col("type"), Expr::col("id")]).in_subquery(self.two(shared))),
-            )
-            .await?;
-        let mut found = vec![(table, number)];
-        if mode == Mode::Hard {
-            found.push((members, self.count(members, which()).await?));
-            if shared == Shared::Channels {
-                // Those of the users themselves are counted already where they go anyway.
-                let of_others =
-                    which().add_option((messages != Mode::Keep).then(|| self.is_one("user_id").not()));
-                found.push(("messages", self.count("messages", of_others).await?));
-            }
-        }
-        for (name, number) in found {
-            self.note(name, number);
-        }
-        Ok(())
-    }
-
-    /// Memberships that end in channels or calls that stay.
-    async fn memberships(&mut self, shared: Shared, mode: Mode) -> Result<(), StoreError> {
-        let Place { members, columns: [kind, id], .. } = place(shared);
-        let mut which = Condition::all().add(self.is_one("user_id"));
-        if mode == Mode::Hard {
-            let pair = Expr::tuple([Expr::col(kind), Expr::col(id)]);
-            which = which.add(pair.not_in_subquery(self.two(shared)));
-        }
-        let number = self.count(members, which).await?;
-        self.note(members, number);
-        Ok(())
-    }
-
-    async fn of(&mut self, table: &'static str, columns: &[&'static str]) -> Result<(), StoreError> {
-        self.under(table, table, columns, None).await
-    }
-
-    async fn under(
-        &mut self,
-        name: &'static str,
-        table: &'static str,
-        columns: &[&'static str],
-        also: Option<Expr>,
-    ) -> Result<(), StoreError> {
-        let any = columns.iter().map(|column| self.is_one(column)).fold(Condition::any(), Condition::add);
-        let number = self.count(table, Condition::all().add(any).add_option(also)).await?;
-        self.note(name, number);
-        Ok(())
-    }
-
-    fn note(&mut self, name: &'static str, number: i64) {
-        if number > 0 {
-            *self.found.entry(name).or_default() += number;
+    /// Those of what the users made that change or go.
+    fn changed(&self, made: Made) -> Option<Condition> {
+        let files = (self.plan.files && made != Made::Feeds).then(|| Expr::cust("attachments <> '[]'"));
+        let live = Expr::col("deleted_at").is_null();
+        let mine = self.mine(if made == Made::Feeds { "created_by_id" } else { "user_id" });
+        match self.mode(made) {
+            Mode::Keep => files.map(|files| mine.add(files)),
+            Mode::Soft => Some(mine.add(Condition::any().add(live).add_option(files))),
+            Mode::Pruning | Mode::Hard => Some(mine),
         }
     }
 
-    fn is_one(&self, column: &'static str) -> Expr {
-        Expr::col(column).is_in(self.ids.iter().map(String::as_str))
+    /// Those of what the users made that lose all that hangs on them.
+    fn stripped(&self, made: Made, columns: &[&'static str]) -> Option<SelectStatement> {
+        let table = match made {
+            Made::Messages => "messages",
+            Made::Activities => "activities",
+            Made::Comments => "comments",
+            Made::Feeds => "feeds",
+        };
+        let which = self.changed(made).filter(|_| self.mode(made) >= Mode::Pruning)?;
+        Some(self.select(table, columns, which))
+    }
+
+    /// Comments of anybody that go with the activities of the users.
+    fn comments_on_mine(&self) -> Option<SelectStatement> {
+        let activities =
+            self.stripped(Made::Activities, &["id"]).filter(|_| self.plan.activities == Mode::Hard)?;
+        let on_them = Condition::all().add(Expr::col("activity_id").in_subquery(activities));
+        Some(self.select("comments", &["id"], on_them))
+    }
+
+    /// Messages that go with the channel they are in.
+    fn messages_of_two(&self) -> Option<SelectStatement> {
+        let erased = self.plan.conversations == Mode::Hard;
+        erased.then(|| self.select("messages", &["id"], self.within(Shared::Channels)))
+    }
+
+    /// What is in a channel, or call, that goes.
+    fn within(&self, shared: Shared) -> Condition {
+        is_in(place(shared).columns, self.two(shared))
     }
 
     /// Type and id of channels or calls with exactly two members, one of them one of the users.
     fn two(&self, shared: Shared) -> SelectStatement {
-        let Place { members, columns: [kind, id], .. } = place(shared);
+        let Place { members, columns, .. } = place(shared);
+        let which = self.mine("user_id").add(Expr::cust(super::targets::of_two(shared)));
+        self.select(members, &columns, which)
+    }
+
+    fn mine(&self, column: &'static str) -> Condition {
+        Condition::all().add(self.db.backend().json().is_one_of(Expr::col(column), &self.ids))
+    }
+
+    fn select(&self, table: &'static str, columns: &[&'static str], which: Condition) -> SelectStatement {
+        let in_app = Expr::col((table, "app_id")).eq(self.app.0);
         Query::select()
-            .columns([kind, id])
-            .from(members)
-            .and_where(Expr::col("app_id").eq(self.app.0))
-            .and_where(self.is_one("user_id"))
-            .and_where(Expr::cust(super::targets::of_two(shared)))
+            .columns(columns.iter().copied())
+            .from(table)
+            .and_where(in_app)
+            .cond_where(which)
             .take()
     }
 
-    async fn count(&self, table: &'static str, which: Condition) -> Result<i64, StoreError> {
-        let select = Query::select()
-            .expr(Expr::cust("COUNT(*)"))
-            .from(table)
-            .and_where(Expr::col("app_id").eq(self.app.0))
-            .cond_where(which)
-            .take();
+    async fn count(
+        &self,
+        table: &'static str,
+        key: &'static [&'static str],
+        which: Vec<Option<Condition>>,
+    ) -> Result<i64, StoreError> {
+        let mut ways = which.into_iter().flatten().map(|which| self.select(table, key, which));
+        let Some(mut found) = ways.next() else { return Ok(0) };
+        // A row that is found in several ways counts once.
+        found.unions(ways.map(|way| (UnionType::Distinct, way)));
+        let select =
+            Query::select().expr(Expr::cust("COUNT(*)")).from_subquery(found, Alias::new("found")).take();
         let row = self.db.query_one(&select).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
     }
+}
+
+fn is_in(pair: [&'static str; 2], of: SelectStatement) -> Condition {
+    Condition::all().add(Expr::tuple(pair.map(Expr::col)).in_subquery(of))
 }

@@ -1,7 +1,7 @@
 //! What a deletion leaves of the database, in plain code over all its rows: written from the documentation of
 //! `DeleteUsers`, never from the statements that do it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use usher::storage::columns::{TABLES, Table, Trace};
@@ -50,6 +50,36 @@ pub(super) const APART: [&str; 9] = [
     "user_terms",
 ];
 
+/// Tables that `dry_run` counts, as it names them; beside channels and calls.
+const COUNTED: [(&str, &str); 13] = [
+    ("messages", "messages"),
+    ("reactions", "reactions"),
+    ("channel_members", "channel_members"),
+    ("call_members", "call_members"),
+    ("activities", "activities"),
+    ("comments", "comments"),
+    ("feeds", "feeds"),
+    ("feed_reactions", "feed_reactions"),
+    ("follows", "follows"),
+    ("flags", "flags"),
+    ("devices", "devices"),
+    ("user_blocks", "blocks"),
+    ("future_channel_bans", "future_channel_bans"),
+];
+
+/// A row of the table, without the users it names.
+fn but_names(name: &str, row: &Row) -> String {
+    let Table { names, personal, .. } = table(name);
+    let mut row = row.clone();
+    names.iter().for_each(|(column, _)| set(&mut row, column, Value::Null));
+    for column in *personal {
+        if agrees(&json!(BLANK), &row[*column]) || row[*column] == BLANK {
+            set(&mut row, column, BLANK);
+        }
+    }
+    Value::from(row).to_string()
+}
+
 fn table(name: &str) -> &'static Table {
     TABLES.iter().find(|table| table.name == name).unwrap()
 }
@@ -65,6 +95,13 @@ impl Deletion<'_> {
 
     /// The database as it must be now.
     pub(super) fn applied(&self, before: &Dump) -> Dump {
+        let mut dump = self.without_content(before);
+        self.users(&mut dump);
+        dump
+    }
+
+    /// The same, before the users themselves go.
+    fn without_content(&self, before: &Dump) -> Dump {
         let mut dump = before.clone();
         let plan = self.plan;
         for (kind, mode) in [("channel", plan.conversations), ("call", plan.calls)] {
@@ -81,8 +118,42 @@ impl Deletion<'_> {
                 dump.get_mut(table).unwrap().retain(|row| !self.is_of(row, "user_id"));
             }
         }
-        self.users(&mut dump);
         dump
+    }
+
+    /// What `dry_run` has to count: rows that are gone, or whose marks or data of the user changed.
+    pub(super) fn counts(&self, before: &Dump) -> BTreeMap<String, i64> {
+        let (marked, after) = (self.without_content(before), self.applied(before));
+        let mut counts = BTreeMap::new();
+        for (name, told) in COUNTED {
+            let mut left: BTreeMap<String, i64> = BTreeMap::new();
+            after[name].iter().for_each(|row| *left.entry(but_names(name, row)).or_default() += 1);
+            before[name].iter().for_each(|row| *left.entry(but_names(name, row)).or_default() -= 1);
+            counts.insert(told.to_owned(), left.into_values().filter(|more| *more < 0).sum::<i64>().abs());
+        }
+        for (things, marks, kind) in
+            [("channels", "channel_marks", "channel"), ("calls", "call_marks", "call")]
+        {
+            let (type_of, id_of) = (format!("{kind}_type"), format!("{kind}_id"));
+            let is_live = |dump: &Dump, thing: &Row| {
+                let is_it = |row: &Row| row["type"] == thing["type"] && row["id"] == thing["id"];
+                dump[things].iter().any(|row| is_it(row) && row["deleted_at"].is_null())
+            };
+            let marks_of = |dump: &Dump, thing: &Row| {
+                let is_its = |row: &&Row| row[&type_of] == thing["type"] && row[&id_of] == thing["id"];
+                dump[marks].iter().filter(is_its).count()
+            };
+            // Those that were marked before are kept deleted at most.
+            let touched = before[things].iter().filter(|thing| {
+                let dies = marks_of(before, thing) == 0 && is_live(before, thing) && !is_live(&after, thing);
+                let goes =
+                    !after[things].iter().any(|row| row["type"] == thing["type"] && row["id"] == thing["id"]);
+                goes || dies || marks_of(&marked, thing) > marks_of(before, thing)
+            });
+            counts.insert(things.to_owned(), i64::try_from(touched.count()).unwrap());
+        }
+        counts.retain(|_, count| *count > 0);
+        counts
     }
 
     /// Channels or calls of exactly two members, as they were before anything was removed.
@@ -273,7 +344,15 @@ pub(super) fn differences(table: &Table, model: &[Row], stored: &[Row]) -> Vec<S
     let same = |one: &Row, other: &Row| {
         one.iter().all(|(column, value)| moving(column) || agrees(value, &other[column.as_str()]))
     };
-    let mut left: Vec<&Row> = stored.iter().collect();
+    // What is the same to the letter, and that is nearly everything, need not be looked for.
+    let mut same_text: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+    for row in stored {
+        same_text.entry(Value::from(row.clone()).to_string()).or_default().push(row);
+    }
+    let is_other =
+        |row: &&Row| same_text.get_mut(&Value::from((*row).clone()).to_string()).and_then(Vec::pop).is_none();
+    let model: Vec<&Row> = model.iter().filter(is_other).collect();
+    let mut left: Vec<&Row> = same_text.into_values().flatten().collect();
     let mut told = Vec::new();
     for row in model {
         if let Some(at) = left.iter().position(|other| same(row, other)) {
