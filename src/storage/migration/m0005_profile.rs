@@ -29,13 +29,10 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// No row has a key yet, and few are guests: both indexes take one pass over the table and hold next to
-/// nothing. A row of `name_turns` lives within one transaction only.
+/// A row of `name_turns` lives within one transaction only.
 const USERS: &str = "
 ALTER TABLE users ADD COLUMN avg_response_time double precision;
 ALTER TABLE users ADD COLUMN name_key {text};
-CREATE INDEX users_named ON users (app_id, name_key) WHERE name_key IS NOT NULL;
-CREATE INDEX users_guests ON users (app_id, id) WHERE role = 'guest' AND deleted_at IS NULL;
 CREATE TABLE name_turns (
     app_id integer NOT NULL,
     name_key {text} NOT NULL,

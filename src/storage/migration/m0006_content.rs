@@ -225,9 +225,7 @@ CREATE INDEX follows_target ON follows (app_id, target_group, target_id)";
 /// `named_users` holds the lists of users that content names beside its author: one table, so that
 /// whoever looks for a user looks in one place.
 const OTHER: &str = "
-CREATE INDEX user_blocks_blocked ON user_blocks (app_id, blocked_user_id);
 ALTER TABLE calls ADD COLUMN import_no bigint;
-CREATE INDEX calls_owner ON calls (app_id, created_by_id) WHERE created_by_id IS NOT NULL;
 ALTER TABLE call_members ADD COLUMN import_no bigint;
 CREATE TABLE flags (
     app_id integer NOT NULL,

@@ -38,7 +38,6 @@ ALTER TABLE users ADD COLUMN deleted_by {text};
 ALTER TABLE users ADD COLUMN pruned boolean NOT NULL DEFAULT false;
 ALTER TABLE users ADD COLUMN erasing boolean NOT NULL DEFAULT false;
 ALTER TABLE users ADD COLUMN deactivated_by {text};
-CREATE INDEX users_deleted ON users (app_id, deleted_at) WHERE deleted_at IS NOT NULL;
 ALTER TABLE messages ADD COLUMN deleted_by {text};
 ALTER TABLE activities ADD COLUMN deleted_by {text};
 ALTER TABLE comments ADD COLUMN deleted_by {text};
@@ -69,8 +68,8 @@ CREATE TABLE call_marks (
 );
 CREATE INDEX call_marks_user ON call_marks (app_id, user_id)";
 
-/// Items are found by user whether they are pending or not. Targets are the channels and calls of two members, as they were when a deletion was accepted; each goes
-/// when it is reached.
+/// Targets are the channels and calls of two members, as they were when a deletion was accepted; each goes when
+/// it is reached.
 const TASKS: &str = "
 CREATE TABLE deletion_targets (
     app_id integer NOT NULL,
@@ -92,9 +91,7 @@ CREATE TABLE deletion_heirs (
     FOREIGN KEY (app_id, user_id) REFERENCES users (app_id, id)
 );
 CREATE INDEX deletion_heirs_user ON deletion_heirs (app_id, user_id);
-CREATE INDEX task_items_user ON task_items (user_id, app_id);
-DROP INDEX task_items_waiting;
-CREATE INDEX tasks_creator ON tasks (app_id, created_by_id)";
+DROP INDEX task_items_waiting";
 
 /// Keyed hashes of ids: they tell nobody who was erased, but to whoever asks for the id.
 const ERASED: &str = "

@@ -1,8 +1,10 @@
 //! Numbered migrations, run at start under a lock, each in a transaction of its own.
 //!
 //! One SQL text serves both databases; the words that differ come from `backend::words`. A migration that
-//! was released is never edited: add the next one. It must leave the version before it working.
+//! was released is never edited: add the next one. It must leave the version before it working. Indexes on
+//! tables that have rows by then are no migrations: they stand in [`indexes`].
 
+pub(super) mod indexes;
 mod m0001_first;
 mod m0002_revocation;
 mod m0003_presence;

@@ -1,9 +1,9 @@
 //! Databases that earlier versions have left are brought up to date, with what is in them.
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use usher::storage::migration;
 
-use crate::harness::{Backend, each_backend};
+use crate::harness::{Backend, aside, each_backend, eventually, on_postgres, user_ids};
 
 /// What the first version could hold, in the words of both databases.
 const FIRST: [&str; 5] = [
@@ -62,5 +62,36 @@ each_backend! {
         ] {
             assert_eq!(database.execute_unprepared(kept).await.unwrap().rows_affected(), 1, "{kept}");
         }
+    }
+}
+
+on_postgres! {
+    async fn an_index_that_is_missing_or_half_built_is_built_beside_whoever_writes(backend: Backend) {
+        let server = backend.start().await;
+        server.seed(&user_ids("old", 100)).await;
+        let place = server.place().clone();
+        server.stop().await;
+        backend.meddle(&place, "DROP INDEX users_named").await;
+        // As a build that broke off leaves it.
+        backend.meddle(&place, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'users_guests'::regclass").await;
+
+        // Somebody is in the middle of a write, which the build waits for. Everybody else goes on.
+        let mut options = ConnectOptions::new(place.url.clone().unwrap());
+        options.max_connections(1);
+        let other = Database::connect(options).await.unwrap();
+        let write = "UPDATE users SET name = name WHERE id = 'old-00001'";
+        other.execute_unprepared(&format!("BEGIN; {write}")).await.unwrap();
+        let migration = aside({ let backend = backend.clone(); async move { backend.migrate().await } });
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' \
+                       AND wait_event_type = 'Lock' AND datname = current_database()";
+        eventually("a build that waits", async || (!backend.select(&place, waiting).await.is_empty()).then_some(())).await;
+        backend.meddle(&place, "SET lock_timeout = '1s'; UPDATE users SET name = 'new' WHERE id <> 'old-00001'").await;
+        other.execute_unprepared("COMMIT").await.unwrap();
+        migration.await.unwrap();
+        other.close().await.unwrap();
+
+        let whole = "SELECT 1 FROM pg_index WHERE indisvalid \
+                     AND indexrelid IN ('users_named'::regclass, 'users_guests'::regclass)";
+        assert_eq!(backend.select(&place, whole).await.len(), 2);
     }
 }

@@ -3,6 +3,7 @@
 pub mod json;
 mod listen;
 mod maintenance;
+mod migrate;
 mod statistics;
 pub mod terms;
 
@@ -27,7 +28,7 @@ use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
 
-use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work, migration};
+use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work};
 
 /// How often a transaction that lost a race is run in all.
 const ATTEMPTS: u32 = 8;
@@ -40,6 +41,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// An open PostgreSQL database.
 pub struct Postgres {
     pool: DatabaseConnection,
+    url: String,
     listen_url: String,
     /// A statement without a deadline of its own ends by then.
     timeout: Duration,
@@ -66,7 +68,8 @@ impl Postgres {
                 pool.after_connect(move |connection, _| Box::pin(prepare(connection, timeout)))
             });
         let pool = Database::connect(options).await?;
-        Ok(Arc::new(Self { pool, listen_url: listen_url.unwrap_or(url).to_owned(), timeout }))
+        let listen_url = listen_url.unwrap_or(url).to_owned();
+        Ok(Arc::new(Self { pool, url: url.to_owned(), listen_url, timeout }))
     }
 
     /// A deadline that is worth telling the database: well before what every connection has anyway.
@@ -200,13 +203,7 @@ impl Backend for Postgres {
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
-        // Three replicas may start at once: the first one migrates, the others wait and find it done.
-        let guard = self.pool.begin_with_options(TransactionOptions::default()).await?;
-        guard.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
-        guard.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
-        guard.execute_unprepared("SELECT pg_advisory_xact_lock(7306644591)").await?;
-        migration::run(&self.pool).await?;
-        Ok(guard.commit().await?)
+        migrate::run(&self.pool, &self.url).await
     }
 
     async fn notify(&self, topic: Topic, payloads: &[String]) -> Result<(), StoreError> {

@@ -196,7 +196,12 @@ impl Backend for Sqlite {
 
     async fn migrate(&self) -> Result<(), StoreError> {
         let _turn = self.writer.pause().await?;
-        Ok(migration::run(self.writer.connection()).await?)
+        let connection = self.writer.connection();
+        migration::run(connection).await?;
+        for (name, on) in migration::indexes::ALL {
+            connection.execute_unprepared(&format!("CREATE INDEX IF NOT EXISTS {name} ON {on}")).await?;
+        }
+        Ok(())
     }
 
     async fn notify(&self, _: Topic, _: &[String]) -> Result<(), StoreError> {

@@ -1,0 +1,22 @@
+//! Indexes that came later than their tables, which may be large by then: built after the migrations, without
+//! keeping anybody from writing where the database can.
+
+/// Its name, and what it is an index of.
+pub(in crate::storage) type Index = (&'static str, &'static str);
+
+/// All of them.
+pub(in crate::storage) const ALL: [Index; 8] = [
+    // Users whose terms are to be written, which is nobody most of the time.
+    (
+        "users_without_terms",
+        "users (app_id, id) WHERE CASE WHEN terms_version = version THEN 0 ELSE 1 END = 1",
+    ),
+    ("users_named", "users (app_id, name_key) WHERE name_key IS NOT NULL"),
+    ("users_guests", "users (app_id, id) WHERE role = 'guest' AND deleted_at IS NULL"),
+    ("users_deleted", "users (app_id, deleted_at) WHERE deleted_at IS NOT NULL"),
+    ("user_blocks_blocked", "user_blocks (app_id, blocked_user_id)"),
+    ("calls_owner", "calls (app_id, created_by_id) WHERE created_by_id IS NOT NULL"),
+    // By user, whether they are pending or not.
+    ("task_items_user", "task_items (user_id, app_id)"),
+    ("tasks_creator", "tasks (app_id, created_by_id)"),
+];
