@@ -177,20 +177,16 @@ async fn delete_bare(db: &DatabaseConnection, user: &str, rows: usize) -> Durati
 
 /// Users with nothing but ids, by turns through ten tasks at a time and by bare statements.
 async fn soft(name: &str, server: &TestServer, db: &DatabaseConnection, rows: usize) {
-    let (mut ours, mut users, mut with_items) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
-    let of_round = rows / ROUNDS;
-    for round in 0..ROUNDS {
-        let all = user_ids(&format!("soft{round}"), of_round * 3);
-        server.seed(&all).await;
-        if server.kind() == Kind::Postgres {
-            db.execute_unprepared("ANALYZE").await.unwrap();
-        }
-        let parts: Vec<&[String]> = all.chunks(of_round).collect();
-        ours += delete_soft(server, parts[0]).await;
-        users += update_bare(db, parts[1], None).await;
-        with_items += update_bare(db, parts[2], Some(&format!("bare-{round}"))).await;
+    let all = user_ids("soft", rows * 3);
+    server.seed(&all).await;
+    if server.kind() == Kind::Postgres {
+        db.execute_unprepared("ANALYZE").await.unwrap();
     }
-    let deleted = u32::try_from(of_round * ROUNDS).unwrap();
+    let parts: Vec<&[String]> = all.chunks(rows).collect();
+    let ours = delete_soft(server, parts[0]).await;
+    let users = update_bare(db, parts[1], None).await;
+    let with_items = update_bare(db, parts[2], Some("bare")).await;
+    let deleted = u32::try_from(rows).unwrap();
     tell(name, "soft deletion, users' rows alone", deleted, ours, users);
     tell(name, "soft deletion, with rows of items", deleted, ours, with_items);
 }

@@ -1,10 +1,11 @@
 //! Writing whole users.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::entity::{user, user_block};
 use super::row::{UserMarks, of_user};
@@ -51,11 +52,67 @@ pub async fn lock_users(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, Stored>, StoreError> {
-    let ids: Vec<&str> = ids.into_iter().collect();
-    let one_of_them = tx.backend().json().is_one_of(Expr::col((user::Entity, user::Column::Id)), &ids);
-    let mut select = user::any(app).filter(one_of_them).order_by_asc(user::Column::Id);
+    let mut select = those(tx, app, ids);
     tx.backend().lock(QueryTrait::query(&mut select));
-    let rows = select.all(&**tx).await?;
+    by_id(select.all(&**tx).await?)
+}
+
+/// Users as they were before a transaction; none, where nobody has looked.
+#[derive(Debug, Default)]
+pub struct Known(HashMap<String, Stored>);
+
+/// Reads those of `ids` that exist, for [`lock_known`] soon after.
+pub async fn read_users(
+    db: &Db,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<Known, StoreError> {
+    Ok(Known(by_id(those(db, app, ids).all(db).await?)?))
+}
+
+/// As [`lock_users`], but for those `known` who are the same still: they are not read again, since on SQLite
+/// nobody else can write meanwhile.
+pub async fn lock_known<'a>(
+    tx: &Tx,
+    app: AppId,
+    ids: impl IntoIterator<Item = &str>,
+    Known(known): &'a Known,
+) -> Result<HashMap<String, Cow<'a, Stored>>, StoreError> {
+    use user::Column::{AuthEpoch, CreatedAt, Id, Version};
+    if known.is_empty() {
+        let read = lock_users(tx, app, ids).await?;
+        return Ok(read.into_iter().map(|(id, stored)| (id, Cow::Owned(stored))).collect());
+    }
+    let mut select = those(tx, app, ids).select_only().columns([Id, Version, AuthEpoch, CreatedAt]);
+    tx.backend().lock(QueryTrait::query(&mut select));
+    let columns = ["id", "version", "auth_epoch", "created_at"];
+    let rows: Vec<(String, i64, i64, i64)> = narrow::list(tx, select.into_query(), &columns).await?;
+    // The version alone would not do: ids of users who are gone are given anew.
+    let same = |stored: &Stored, version, auth_epoch, created_at| {
+        let Stored { user, marks } = stored;
+        (user.version, marks.auth_epoch, user.created_at.micros()) == (version, auth_epoch, created_at)
+    };
+    let (mut users, mut others) = (HashMap::new(), Vec::new());
+    for (id, version, auth_epoch, created_at) in rows {
+        match known.get(&id).filter(|stored| same(stored, version, auth_epoch, created_at)) {
+            Some(stored) => drop(users.insert(id, Cow::Borrowed(stored))),
+            None => others.push(id),
+        }
+    }
+    if !others.is_empty() {
+        let read = lock_users(tx, app, others.iter().map(String::as_str)).await?;
+        users.extend(read.into_iter().map(|(id, stored)| (id, Cow::Owned(stored))));
+    }
+    Ok(users)
+}
+
+fn those<'a>(db: &Db, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Select<user::Entity> {
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let one_of_them = db.backend().json().is_one_of(Expr::col((user::Entity, user::Column::Id)), &ids);
+    user::any(app).filter(one_of_them).order_by_asc(user::Column::Id)
+}
+
+fn by_id(rows: Vec<user::Model>) -> Result<HashMap<String, Stored>, StoreError> {
     rows.into_iter()
         .map(|row| {
             let (mut marks, has_terms) = (UserMarks::of(&row), row.terms_version == Some(row.version));
@@ -72,10 +129,7 @@ pub async fn lock_ids(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashSet<String>, StoreError> {
-    let ids: Vec<&str> = ids.into_iter().collect();
-    let one_of_them = tx.backend().json().is_one_of(Expr::col((user::Entity, user::Column::Id)), &ids);
-    let select = user::any(app).filter(one_of_them).order_by_asc(user::Column::Id);
-    let mut select = select.select_only().column(user::Column::Id);
+    let mut select = those(tx, app, ids).select_only().column(user::Column::Id);
     tx.backend().lock(QueryTrait::query(&mut select));
     let ids: Vec<(String,)> = narrow::list(tx, select.into_query(), &["id"]).await?;
     Ok(ids.into_iter().map(|(id,)| id).collect())

@@ -154,7 +154,13 @@ pub(super) async fn step(walk: &dyn Walk, tx: &Tx, batch: &mut Batch) -> Result<
             break;
         }
     }
-    Ok(Step::More)
+    Ok(if is_over(tx, batch.task()).await? { Step::Done } else { Step::More })
+}
+
+/// Whether no item is left, so that it takes no further batch to find out.
+async fn is_over(tx: &Tx, task: &Task) -> Result<bool, StoreError> {
+    let progress = task.progress;
+    Ok(progress.users_done >= progress.users_total && items::count_pending(tx, task).await? == 0)
 }
 
 /// Items, by their index, whose users take more than [`Walk::begin`].

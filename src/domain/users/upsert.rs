@@ -1,6 +1,6 @@
 //! Creating and replacing whole users.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::erased::refuse_old_tokens;
@@ -14,8 +14,11 @@ use crate::model::role;
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::{Profile, User, roles_named};
 use crate::storage::row::UserMarks;
-use crate::storage::upsert::{self, Stored};
+use crate::storage::upsert::{self, Known, Stored};
 use crate::storage::{StoreError, Tx};
+
+/// So many are read before the transaction: while it lasts, others may have to wait.
+const MANY: usize = 20;
 
 /// One user to write.
 #[derive(Debug, Clone)]
@@ -30,12 +33,18 @@ impl Domain {
     /// Stores `users`, all or none, and answers with them in order. Their ids differ.
     pub async fn upsert_users(&self, call: &Call, users: Vec<UpsertUser>) -> Result<Vec<UserView>, Error> {
         let (app, now) = (call.app(), self.now());
-        let (users, vault) = (Arc::new(users), Arc::clone(&self.vault));
+        let known = if users.len() < MANY {
+            Known::default()
+        } else {
+            let ids = users.iter().map(|user| user.profile.id.as_str());
+            upsert::read_users(&self.read(call.deadline).await?, app, ids).await?
+        };
+        let (users, known, vault) = (Arc::new(users), Arc::new(known), Arc::clone(&self.vault));
         let shared = Arc::clone(&users);
         let written = self
             .write(call.deadline, move |tx| {
-                let (users, vault) = (Arc::clone(&shared), Arc::clone(&vault));
-                async move { upsert_all(&tx, &vault, app, &users, now).await }
+                let (users, known, vault) = (Arc::clone(&shared), Arc::clone(&known), Arc::clone(&vault));
+                async move { upsert_all(&tx, &vault, app, &users, &known, now).await }
             })
             .await?;
         // Their roles may have changed.
@@ -49,13 +58,14 @@ async fn upsert_all(
     vault: &Vault,
     app: AppId,
     users: &[UpsertUser],
+    known: &Known,
     now: Timestamp,
 ) -> Result<Vec<UserView>, Error> {
-    let ids = || users.iter().map(|user| user.profile.id.as_str());
-    let stored = upsert::lock_users(tx, app, ids()).await?;
+    let ids = users.iter().map(|user| user.profile.id.as_str());
+    let stored = upsert::lock_known(tx, app, ids, known).await?;
+    let current = |user: &UpsertUser| stored.get(user.profile.id.as_str()).map(Cow::as_ref);
     let mut against: Vec<Subject> =
-        users.iter().enumerate().flat_map(|(at, user)| obstacles(at, user, &stored)).collect();
-    let current = |user: &UpsertUser| stored.get(user.profile.id.as_str());
+        users.iter().enumerate().flat_map(|(at, user)| obstacles(at, user, current(user))).collect();
     let mut written: Vec<Stored> =
         users.iter().map(|user| replaced(user.profile.clone(), current(user), now)).collect();
     let renamings: Vec<Renaming> = users
@@ -76,13 +86,13 @@ async fn upsert_all(
 }
 
 /// What is against writing the user at `at`.
-fn obstacles(at: usize, user: &UpsertUser, stored: &HashMap<String, Stored>) -> Vec<Subject> {
+fn obstacles(at: usize, user: &UpsertUser, current: Option<&Stored>) -> Vec<Subject> {
     let mut against = Vec::new();
     let mut add = |field: &str, reason| {
         let dot = if field.is_empty() { "" } else { "." };
         against.push(Subject { field: format!("users[{at}]{dot}{field}"), reason });
     };
-    let current = stored.get(user.profile.id.as_str()).map(|stored| &stored.user);
+    let current = current.map(|stored| &stored.user);
     if let Some(reason) = current.and_then(User::barred) {
         add("", reason);
     }

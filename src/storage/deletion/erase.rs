@@ -110,7 +110,7 @@ pub(super) async fn whole(
         Made::Feeds => delete.from_table("feeds").cond_where(any_of(["group_id", "id"], keys)),
     };
     if made != Made::Feeds {
-        delete.and_where(Expr::col("id").is_in(first_parts(keys)));
+        delete.and_where(tx.backend().json().is_one_of(Expr::col("id"), &first_parts(keys)));
     }
     Ok(Erased::All(rows + tx.execute(&delete).await?.rows_affected()))
 }
@@ -121,7 +121,7 @@ async fn comments_on(tx: &Tx, app: AppId, activities: &[Vec<String>], limit: u64
         .column("id")
         .from("comments")
         .and_where(Expr::col("app_id").eq(app.0))
-        .and_where(Expr::col("activity_id").is_in(first_parts(activities)))
+        .and_where(tx.backend().json().is_one_of(Expr::col("activity_id"), &first_parts(activities)))
         .limit(limit)
         .take();
     let comments: Vec<Vec<String>> = texts(tx, &select).await?.into_iter().map(|id| vec![id]).collect();
@@ -159,14 +159,8 @@ async fn by_feed(
     delete_some(tx, table, which, limit).await
 }
 
-async fn unhang(
-    tx: &Tx,
-    app: AppId,
-    hanging: &Hanging,
-    ids: &[String],
-    limit: u64,
-) -> Result<u64, StoreError> {
-    let named = Expr::col(hanging.column).is_in(ids.iter().map(String::as_str));
+async fn unhang(tx: &Tx, app: AppId, hanging: &Hanging, ids: &[&str], limit: u64) -> Result<u64, StoreError> {
+    let named = tx.backend().json().is_one_of(Expr::col(hanging.column), ids);
     let mut which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(named);
     if let Some((column, kind)) = hanging.kind {
         which = which.add(Expr::col(column).eq(kind));
@@ -174,6 +168,6 @@ async fn unhang(
     delete_some(tx, hanging.table, which, limit).await
 }
 
-fn first_parts(keys: &[Vec<String>]) -> Vec<String> {
-    keys.iter().filter_map(|key| key.first().cloned()).collect()
+fn first_parts(keys: &[Vec<String>]) -> Vec<&str> {
+    keys.iter().filter_map(|key| key.first()).map(String::as_str).collect()
 }

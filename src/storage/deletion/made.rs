@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Next, Scope, Stride, delete_some, erase, texts, where_is};
 use crate::model::deletion::{Made, Reacted};
 use crate::storage::columns::TABLES;
-use crate::storage::{StoreError, Tx};
+use crate::storage::{StoreError, Tx, narrow};
 
 /// Where what was made is stored.
 struct Place {
@@ -39,8 +39,8 @@ struct Page {
 
 impl Page {
     /// The first part of each key, which is all of it but for feeds.
-    fn ids(&self) -> Vec<String> {
-        self.keys.iter().filter_map(|key| key.first().cloned()).collect()
+    fn ids(&self) -> Vec<&str> {
+        self.keys.iter().filter_map(|key| key.first()).map(String::as_str).collect()
     }
 }
 
@@ -57,13 +57,8 @@ async fn page(tx: &Tx, scope: &Scope, made: Made, after: &str, limit: u64) -> Re
     for column in key {
         select.order_by(*column, Order::Asc);
     }
-    let rows = tx.query_all(&select).await?;
-    let parts = |row: &sea_orm::QueryResult| {
-        (0..key.len())
-            .map(|at| Ok(row.try_get_by_index::<String>(at)?))
-            .collect::<Result<Vec<_>, StoreError>>()
-    };
-    let keys = rows.iter().map(parts).collect::<Result<Vec<_>, _>>()?;
+    let mut keys: Vec<Vec<String>> = narrow::list(tx, select, key).await?;
+    keys.sort_unstable();
     let next = match keys.last() {
         Some(last) if keys.len() as u64 == limit => Next::After(last.join(&SEPARATOR.to_string())),
         _ => Next::Over,
@@ -72,12 +67,12 @@ async fn page(tx: &Tx, scope: &Scope, made: Made, after: &str, limit: u64) -> Re
 }
 
 /// An update of the rows of a page.
-fn update_of(scope: &Scope, made: Made, page: &Page) -> UpdateStatement {
+fn update_of(tx: &Tx, scope: &Scope, made: Made, page: &Page) -> UpdateStatement {
     let Place { table, author, key } = place(made);
     let mut update = Query::update();
     update.table(table).cond_where(where_is(scope.app, author, &scope.user));
     if let [id] = key {
-        update.and_where(Expr::col(*id).is_in(page.ids()));
+        update.and_where(tx.backend().json().is_one_of(Expr::col(*id), &page.ids()));
     } else {
         let columns = Expr::tuple(key.iter().map(|column| Expr::col(*column)));
         let keys = page.keys.iter().map(|key| Expr::tuple(key.iter().map(|part| Expr::val(part.as_str()))));
@@ -98,7 +93,7 @@ async fn change(
     if page.keys.is_empty() {
         return Ok(Stride::over(0));
     }
-    let mut update = update_of(scope, made, &page);
+    let mut update = update_of(tx, scope, made, &page);
     change(&mut update);
     let rows = tx.execute(&update).await?.rows_affected();
     Ok(Stride { rows, looked: page.keys.len() as u64, next: page.next })
@@ -160,7 +155,7 @@ pub(super) async fn prune(
     if hanging >= limit {
         return Ok(Stride { rows: hanging, looked: 0, next: Next::After(after.to_owned()) });
     }
-    let mut update = update_of(scope, made, &page);
+    let mut update = update_of(tx, scope, made, &page);
     let was = Expr::col("deleted_at");
     let by = Expr::case(was.clone().is_null(), scope.task.as_str()).finally(Expr::col("deleted_by"));
     let at = Expr::case(was.clone().is_null(), scope.now.micros()).finally(was);
