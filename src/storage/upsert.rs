@@ -9,8 +9,8 @@ use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, Query
 
 use super::entity::{user, user_block};
 use super::row::{UserMarks, of_user};
-use super::terms::terms_of;
 use super::terms::write::{change_terms, write_terms};
+use super::terms::{terms_of, terms_of_both};
 use super::{Db, StoreError, Tx, narrow};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
@@ -170,8 +170,8 @@ async fn write_terms_of(tx: &Tx, app: AppId, users: &[&Stored]) -> Result<(), St
     let (mut changes, mut unknown) = (Vec::new(), Vec::new());
     for Stored { user, marks } in users {
         match &marks.indexed {
-            Some(before) => changes.push((user, terms_of(before))),
-            None if user.version == 1 => changes.push((user, BTreeSet::new())),
+            Some(before) => changes.push((user, terms_of_both(before, user))),
+            None if user.version == 1 => changes.push((user, [BTreeSet::new(), terms_of(user)])),
             None => unknown.push(user),
         }
     }

@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use crate::model::filter::{CustomPath, Value};
 use crate::model::json::Object;
 use crate::model::role;
-use crate::model::user::User;
+use crate::model::user::{Profile, User};
 use crate::model::words::words;
 
 pub(in crate::storage) const ID: &str = "$id";
@@ -40,8 +40,36 @@ pub(in crate::storage) type Term = (String, String);
 /// All terms of `user`. Where a later version of usher would have others, its migration sets every
 /// `users.terms_version` back: what stands is worked out with this.
 pub(in crate::storage) fn terms_of(user: &User) -> BTreeSet<Term> {
-    let profile = &user.profile;
     let mut terms = BTreeSet::new();
+    add_own(&user.profile, &mut terms);
+    add_free(&user.profile, &mut terms);
+    terms
+}
+
+/// The terms that `before` and `after`, one user, do not share, and perhaps some that they do: what is the same
+/// in both is not taken apart.
+pub(in crate::storage) fn terms_of_both(before: &User, after: &User) -> [BTreeSet<Term>; 2] {
+    let (before, after) = (&before.profile, &after.profile);
+    let is_named_same = (&before.id, &before.name, &before.role, &before.teams)
+        == (&after.id, &after.name, &after.role, &after.teams);
+    let mut terms = [BTreeSet::new(), BTreeSet::new()];
+    for (profile, terms) in [before, after].into_iter().zip(&mut terms) {
+        if !is_named_same || username(before) != username(after) {
+            add_own(profile, terms);
+        }
+        if before.custom != after.custom {
+            add_free(profile, terms);
+        }
+    }
+    terms
+}
+
+fn username(profile: &Profile) -> Option<&str> {
+    profile.custom.get("username").and_then(Json::as_str)
+}
+
+/// What is not free data, and the words of names.
+fn add_own(profile: &Profile, terms: &mut BTreeSet<Term>) {
     let mut add = |path: &str, value: String| terms.insert((path.to_owned(), value));
     // Of the role of nearly everybody it would tell nothing.
     if profile.role != role::DEFAULT {
@@ -50,14 +78,16 @@ pub(in crate::storage) fn terms_of(user: &User) -> BTreeSet<Term> {
     for team in &profile.teams {
         add(TEAM, cut(team));
     }
-    let username = profile.custom.get("username").and_then(Json::as_str);
     for (path, text) in
-        [(ID, Some(user.id().as_str())), (NAME, profile.name.as_deref()), (USERNAME, username)]
+        [(ID, Some(profile.id.as_str())), (NAME, profile.name.as_deref()), (USERNAME, username(profile))]
     {
         for word in text.map(words).unwrap_or_default() {
             add(path, word);
         }
     }
+}
+
+fn add_free(profile: &Profile, terms: &mut BTreeSet<Term>) {
     let mut found = Vec::new();
     let complete = values_below("", &profile.custom, &mut found);
     if complete {
@@ -65,7 +95,6 @@ pub(in crate::storage) fn terms_of(user: &User) -> BTreeSet<Term> {
     } else {
         terms.insert((MANY.to_owned(), String::new()));
     }
-    terms
 }
 
 /// The scalars of `object` and of the arrays in it, by the paths that a filter can name them by; false where
@@ -144,6 +173,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::clock::Timestamp;
+    use crate::model::id::UserId;
 
     #[test]
     fn numbers_sort_by_their_digits() {
@@ -162,6 +193,43 @@ mod tests {
         found.sort();
         let expected = [("a.b", number_value(1.0)), ("list", "[b1".to_owned()), ("list", "[sx".to_owned())];
         assert_eq!(found, expected.map(|(path, value)| (path.to_owned(), value)));
+    }
+
+    #[test]
+    fn what_two_users_do_not_share_is_the_same_with_and_without_what_they_do() {
+        let user = |name: &str, custom: serde_json::Value| {
+            let profile = Profile {
+                name: Some(name.to_owned()),
+                custom: custom.as_object().cloned().unwrap(),
+                ..Profile::bare(UserId::stored("ada".to_owned()), "user".to_owned())
+            };
+            let time = Timestamp::from_micros(1);
+            User {
+                profile,
+                created_at: time,
+                updated_at: time,
+                deactivated_at: None,
+                deleted_at: None,
+                tokens_revoked_before: None,
+                last_active: None,
+                avg_response_time: None,
+                version: 1,
+            }
+        };
+        let many: Vec<usize> = (0..=MAX_VALUES).collect();
+        let users = [
+            user("Ada", json!({"level": 1, "tags": ["x"]})),
+            user("Ada", json!({"level": 2, "tags": ["x", "y"]})),
+            user("Bob", json!({"level": 2, "tags": ["x", "y"]})),
+            user("Bob", json!({"level": 2, "username": "rover"})),
+            user("Ada", json!({"level": 1, "many": many})),
+        ];
+        for (before, after) in users.iter().flat_map(|one| users.iter().map(move |other| (one, other))) {
+            let [had, has] = terms_of_both(before, after);
+            let (all_before, all_after) = (terms_of(before), terms_of(after));
+            assert!(had.difference(&has).eq(all_before.difference(&all_after)));
+            assert!(has.difference(&had).eq(all_after.difference(&all_before)));
+        }
     }
 
     #[test]

@@ -51,19 +51,19 @@ pub(in crate::storage) async fn write_terms(tx: &Tx, app: AppId, users: &[&User]
     }
 
     let mut had = |user: &&User| standing.remove(user.id().as_str()).unwrap_or_default();
-    let changes: Vec<_> = users.iter().map(|user| (*user, had(user))).collect();
+    let changes = users.iter().map(|user| (*user, [had(user), terms_of(user)])).collect();
     change_terms(tx, app, changes).await
 }
 
-/// The same for users, whose rows the transaction holds, beside each of whom stand the terms that it has.
+/// The same for users, whose rows the transaction holds, beside each of whom stand terms that it has and those
+/// it should have in their place.
 pub(in crate::storage) async fn change_terms(
     tx: &Tx,
     app: AppId,
-    users: Vec<(&User, BTreeSet<Term>)>,
+    users: Vec<(&User, [BTreeSet<Term>; 2])>,
 ) -> Result<(), StoreError> {
     let (mut fresh, mut gone) = (Vec::new(), Vec::new());
-    for (user, had) in users {
-        let has = terms_of(user);
+    for (user, [had, has]) in users {
         let row = |(path, value): &Term| [user.id().as_str().to_owned(), path.clone(), value.clone()];
         gone.extend(had.difference(&has).map(row));
         fresh.extend(has.difference(&had).map(row));
