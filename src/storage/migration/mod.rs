@@ -2,7 +2,7 @@
 //!
 //! One SQL text serves both databases; the words that differ come from `backend::words`. A migration that
 //! was released is never edited: add the next one. It must leave the version before it working. Indexes on
-//! tables that have rows by then are no migrations: they stand in [`indexes`].
+//! tables that have rows by then are no migrations: they stand in `indexes`.
 
 pub(super) mod indexes;
 mod m0001_first;
