@@ -87,7 +87,7 @@ fn of_code(code: &str) -> Option<StoreError> {
         // Somebody takes it out of service, for its users or for everybody: new connections are refused.
         "55000" => StoreError::Unavailable("takes no connections"),
         "3D000" => StoreError::Unavailable("there is no such database"),
-        _ if code.starts_with("28") => StoreError::Unavailable("login refused"),
+        "28000" | "28P01" => StoreError::Unavailable("login refused"),
         "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => StoreError::Unavailable("shutting down"),
         "23505" | "1555" | "2067" => StoreError::Unique,
         "13" => StoreError::Unavailable("disk full"),
