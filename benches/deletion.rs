@@ -1,11 +1,12 @@
 //! How fast users are deleted, beside bare statements that do the same to the same rows, and how soon tasks
 //! begin.
 //!
-//! `cargo bench --bench deletion [-- ROWS]` prints, on every database there is: rows a second of a hard
-//! deletion of one user with so many messages and as many reactions to them, beside the same DELETEs in
-//! chunks; of a soft deletion of as many users in ten tasks, beside UPDATEs of their rows in chunks, once
-//! of the users alone and once with the rows of the tasks' items; and how long after the call tasks are seen
-//! to have begun, also where every notification between replicas is lost.
+//! `cargo bench --bench deletion -- [hard] [soft] [begin] [ROWS]` prints, on every database there is and of
+//! what is named, or all: rows a second of a hard deletion of one user with so many messages and as many
+//! reactions to them, beside the same DELETEs in chunks; of a soft deletion of as many users in ten tasks,
+//! beside UPDATEs of their rows in chunks, once of the users alone and once with the rows of the tasks' items;
+//! and how long after the call tasks are seen to have begun, also where every notification between replicas
+//! is lost.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -36,18 +37,27 @@ const TASKS: usize = 10;
 const BEGINNINGS: usize = 300;
 
 fn main() {
-    let rows = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rows = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+    let none_named = !arguments.iter().any(|argument| ["hard", "soft", "begin"].contains(&argument.as_str()));
+    let is_asked = |part: &str| none_named || arguments.iter().any(|argument| argument == part);
     for (name, kind) in [("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)] {
         let Some((backend, _cleaner)) = Backend::prepare(kind) else { continue };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let server = backend.start_with(&["--request-timeout", "10m"]).await;
             let db = bare::connect(&server).await;
-            hard(name, &server, &db, rows).await;
-            soft(name, &server, &db, rows).await;
-            beginnings(name, &server, &server).await;
+            if is_asked("hard") {
+                hard(name, &server, &db, rows).await;
+            }
+            if is_asked("soft") {
+                soft(name, &server, &db, rows).await;
+            }
+            if is_asked("begin") {
+                beginnings(name, &server, &server).await;
+            }
             db.close().await.unwrap();
-            if kind == Kind::Postgres {
+            if kind == Kind::Postgres && is_asked("begin") {
                 unheard(&backend, server).await;
             } else {
                 server.stop().await;

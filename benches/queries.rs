@@ -205,10 +205,9 @@ struct Rows {
     terms: Vec<user_term::Model>,
 }
 
-/// Upserts over gRPC beside bare ones, turn by turn: the same rows for another app, written to the same tables
+/// Upserts over gRPC beside bare ones, turn by turn: the same rows under other ids, written to the same tables
 /// with the same indexes by plain statements, in transactions of the same size.
 async fn upserts(server: &TestServer, backend: &Backend, stored: u64) {
-    backend.create_app("bare", server.place()).await;
     let database = backend.store(server.place()).await;
     let mut before: Vec<Rows> = Vec::new();
     for (round, what) in ["new", "again, one value changed"].into_iter().enumerate() {
@@ -236,9 +235,9 @@ async fn upserts(server: &TestServer, backend: &Backend, stored: u64) {
 }
 
 const APP: AppId = AppId(1);
-const BARE: AppId = AppId(2);
 
-/// The rows of a batch, as those of the other app.
+/// The rows of a batch, as those of users who are called otherwise. In the same app: its indexes are as deep
+/// for them.
 async fn rows(database: &Store, first: u64) -> Rows {
     let db = database.read(None).await.unwrap();
     let ids: Vec<String> = (first..first + BATCH).map(|number| format!("user-{number:08}")).collect();
@@ -249,7 +248,14 @@ async fn rows(database: &Store, first: u64) -> Rows {
         .all(&db)
         .await
         .unwrap();
-    Rows { users: users.into_iter().map(|user| user::Model { app_id: BARE.0, ..user }).collect(), terms }
+    let other = |id: &str| id.replace("user", "bare");
+    Rows {
+        users: users.into_iter().map(|user| user::Model { id: other(&user.id), ..user }).collect(),
+        terms: terms
+            .into_iter()
+            .map(|term| user_term::Model { user_id: other(&term.user_id), value: other(&term.value), ..term })
+            .collect(),
+    }
 }
 
 /// Writes rows with plain statements: users all of them, terms as far as `before` had others. What is to be
@@ -274,10 +280,10 @@ fn bare(database: &Store, rows: &Rows, before: Option<&Rows>) -> impl Future<Out
             user::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(&*tx).await?;
             let terms = tx.backend().terms();
             if !gone.is_empty() {
-                tx.execute_raw(terms.delete(BARE, gone)).await?;
+                tx.execute_raw(terms.delete(APP, gone)).await?;
             }
             if !fresh.is_empty() {
-                tx.execute_raw(terms.insert(BARE, fresh)).await?;
+                tx.execute_raw(terms.insert(APP, fresh)).await?;
             }
             Ok(())
         }

@@ -47,13 +47,13 @@ impl User {
 
     /// The same with nothing personal left: id, role and times.
     #[must_use]
-    pub fn pruned(self, now: Timestamp) -> Self {
+    pub fn pruned(&self, now: Timestamp) -> Self {
         Self {
-            profile: Profile::bare(self.profile.id, self.profile.role),
+            profile: Profile::bare(self.profile.id.clone(), self.profile.role.clone()),
             avg_response_time: None,
             updated_at: now.max(self.updated_at),
             version: self.version + 1,
-            ..self
+            ..*self
         }
     }
 }

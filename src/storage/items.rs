@@ -140,7 +140,7 @@ pub(super) fn by_user_and_pending() -> Expr {
 }
 
 /// A literal, not a parameter, so that the partial indexes on it are used.
-fn pending() -> Expr {
+pub(super) fn pending() -> Expr {
     Expr::cust("outcome = 0")
 }
 

@@ -1,8 +1,10 @@
 //! Rows to model types and back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::Iterable as _;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -10,9 +12,10 @@ use super::StoreError;
 use super::entity::{task, user};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
+use crate::model::json::Object;
 use crate::model::task::{Progress, Task, TaskError, TaskState};
 use crate::model::unique_name;
-use crate::model::user::{Profile, User};
+use crate::model::user::{PrivacySettings, Profile, PushNotifications, User};
 
 impl TryFrom<user::Model> for User {
     type Error = StoreError;
@@ -86,63 +89,102 @@ impl UserMarks {
     }
 }
 
-/// The row of a user, taken apart field by field so that none is forgotten. Its terms are written with it.
-pub fn of_user(app: AppId, user: &User, marks: &UserMarks) -> user::ActiveModel {
-    let User {
-        profile,
-        created_at,
-        updated_at,
-        deactivated_at,
-        deleted_at,
-        tokens_revoked_before,
-        last_active,
-        avg_response_time,
-        version,
-    } = user;
-    let Profile {
-        id,
-        name,
-        image,
-        role,
-        custom,
-        language,
-        invisible,
-        teams,
-        teams_role,
-        privacy_settings,
-        push_notifications,
-    } = profile;
-    user::ActiveModel {
-        app_id: Set(app.0),
-        id: Set(id.as_str().to_owned()),
-        name: Set(name.clone()),
-        image: Set(image.clone()),
-        role: Set(role.clone()),
-        custom: Set(Value::Object(custom.clone())),
-        language: Set(language.clone()),
-        invisible: Set(*invisible),
-        teams: Set(Value::from(teams.clone())),
-        teams_role: Set(to_json(teams_role)),
-        privacy_settings: Set(privacy_settings.as_ref().map(to_json)),
-        push_notifications: Set(push_notifications.as_ref().map(to_json)),
-        created_at: Set(created_at.micros()),
-        updated_at: Set(updated_at.micros()),
-        deactivated_at: Set(deactivated_at.map(Timestamp::micros)),
-        deleted_at: Set(deleted_at.map(Timestamp::micros)),
-        version: Set(*version),
-        auth_epoch: Set(marks.auth_epoch),
-        revoked_epoch: Set(marks.revoked_epoch),
-        revoked_before: Set(tokens_revoked_before.map(Timestamp::micros)),
-        minted_before: Set(marks.minted_before),
-        import_no: Set(marks.import_no),
-        last_active: Set(last_active.map(Timestamp::micros)),
-        avg_response_time: Set(*avg_response_time),
-        name_key: Set(name.as_deref().map(unique_name::key)),
-        terms_version: Set(Some(*version)),
-        deleted_by: NotSet,
-        pruned: NotSet,
-        erasing: NotSet,
-        deactivated_by: NotSet,
+/// The row of a user, by the names of its columns, but for those that belong to deletion and lifecycle alone.
+/// Borrowed: thousands are written at a time.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "see the entity")]
+pub struct UserRow<'a> {
+    pub app_id: i32,
+    pub id: &'a str,
+    pub name: Option<&'a str>,
+    pub image: Option<&'a str>,
+    pub role: &'a str,
+    pub custom: &'a Object,
+    pub language: Option<&'a str>,
+    pub invisible: bool,
+    pub teams: &'a [String],
+    pub teams_role: &'a BTreeMap<String, String>,
+    pub privacy_settings: Option<&'a PrivacySettings>,
+    pub push_notifications: Option<&'a PushNotifications>,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub deactivated_at: Option<i64>,
+    pub deleted_at: Option<i64>,
+    pub version: i64,
+    pub auth_epoch: i64,
+    pub import_no: Option<i64>,
+    pub revoked_epoch: i64,
+    pub revoked_before: Option<i64>,
+    pub minted_before: Option<i64>,
+    pub avg_response_time: Option<f64>,
+    pub name_key: Option<String>,
+    pub last_active: Option<i64>,
+    pub terms_version: i64,
+}
+
+impl<'a> UserRow<'a> {
+    /// The user taken apart field by field, so that none is forgotten. Its terms are written with it.
+    pub fn of(app: AppId, user: &'a User, marks: &UserMarks) -> Self {
+        let User {
+            profile,
+            created_at,
+            updated_at,
+            deactivated_at,
+            deleted_at,
+            tokens_revoked_before,
+            last_active,
+            avg_response_time,
+            version,
+        } = user;
+        let Profile {
+            id,
+            name,
+            image,
+            role,
+            custom,
+            language,
+            invisible,
+            teams,
+            teams_role,
+            privacy_settings,
+            push_notifications,
+        } = profile;
+        Self {
+            app_id: app.0,
+            id: id.as_str(),
+            name: name.as_deref(),
+            image: image.as_deref(),
+            role,
+            custom,
+            language: language.as_deref(),
+            invisible: *invisible,
+            teams,
+            teams_role,
+            privacy_settings: privacy_settings.as_ref(),
+            push_notifications: push_notifications.as_ref(),
+            created_at: created_at.micros(),
+            updated_at: updated_at.micros(),
+            deactivated_at: deactivated_at.map(Timestamp::micros),
+            deleted_at: deleted_at.map(Timestamp::micros),
+            version: *version,
+            auth_epoch: marks.auth_epoch,
+            revoked_epoch: marks.revoked_epoch,
+            revoked_before: tokens_revoked_before.map(Timestamp::micros),
+            minted_before: marks.minted_before,
+            import_no: marks.import_no,
+            avg_response_time: *avg_response_time,
+            name_key: name.as_deref().map(unique_name::key),
+            last_active: last_active.map(Timestamp::micros),
+            terms_version: *version,
+        }
+    }
+
+    /// The columns, in the order of the fields.
+    pub fn columns() -> impl Iterator<Item = user::Column> {
+        use user::Column::{DeactivatedBy, DeletedBy, Erasing, Pruned};
+        let belongs_elsewhere =
+            |column: &user::Column| matches!(column, DeletedBy | Pruned | Erasing | DeactivatedBy);
+        user::Column::iter().filter(move |column| !belongs_elsewhere(column))
     }
 }
 
@@ -182,11 +224,6 @@ impl TryFrom<task::Model> for Task {
             accepted_seq: row.accepted_seq,
         })
     }
-}
-
-fn to_json(value: &impl serde::Serialize) -> Value {
-    // Maps with text keys, numbers and booleans only: this cannot fail.
-    serde_json::to_value(value).unwrap_or_default()
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(value: Value, what: &'static str) -> Result<T, StoreError> {

@@ -4,11 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait as _, EntityTrait, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
+};
 
 use super::entity::{user, user_block};
-use super::row::{UserMarks, of_user};
+use super::row::{UserMarks, UserRow};
 use super::terms::write::{change_terms, write_terms};
 use super::terms::{terms_of, terms_of_both};
 use super::{Db, StoreError, Tx, narrow};
@@ -17,14 +20,14 @@ use crate::model::id::{AppId, UserId};
 use crate::model::revocation::{Revocation, RevocationMarks};
 use crate::model::user::User;
 
-/// Rows per statement: 27 columns each, below the 32,766 parameters SQLite takes.
+/// Rows per statement: 26 columns each, below the 32,766 parameters SQLite takes.
 const CHUNK: usize = 1_000;
 
 /// A stored user and what its row holds beside it.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    /// The user.
-    pub user: User,
+    /// The user; shared with [`UserMarks::indexed`] until one of them changes.
+    pub user: Arc<User>,
     /// Beside it.
     pub marks: UserMarks,
 }
@@ -42,7 +45,7 @@ impl Stored {
         self.marks.auth_epoch = marks.epoch;
         self.marks.revoked_epoch = marks.revoked_epoch;
         self.marks.minted_before = marks.minted_before.map(Timestamp::micros);
-        self.user.tokens_revoked_before = marks.revoked_before;
+        Arc::make_mut(&mut self.user).tokens_revoked_before = marks.revoked_before;
     }
 }
 
@@ -116,8 +119,8 @@ fn by_id(rows: Vec<user::Model>) -> Result<HashMap<String, Stored>, StoreError> 
     rows.into_iter()
         .map(|row| {
             let (mut marks, has_terms) = (UserMarks::of(&row), row.terms_version == Some(row.version));
-            let user = User::try_from(row)?;
-            marks.indexed = has_terms.then(|| Arc::new(user.clone()));
+            let user = Arc::new(User::try_from(row)?);
+            marks.indexed = has_terms.then(|| Arc::clone(&user));
             Ok((user.id().as_str().to_owned(), Stored { user, marks }))
         })
         .collect()
@@ -139,25 +142,11 @@ pub async fn lock_ids(
 ///
 /// `Conflict` where one of them was stored by somebody else since.
 pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), StoreError> {
-    let columns = user::Column::iter().filter(|column| !is_written_elsewhere(*column)).collect::<Vec<_>>();
-    let untouched_since =
-        Expr::col((user::Entity, user::Column::Version))
-            .eq(Expr::col(("excluded", user::Column::Version)).sub(1));
-    let on_conflict = OnConflict::columns([user::Column::AppId, user::Column::Id])
-        .update_columns(columns)
-        .action_and_where(untouched_since)
-        .to_owned();
-
     // In id order, so that two batches never wait for each other.
     let mut sorted: Vec<&Stored> = users.iter().collect();
     sorted.sort_by(|a, b| a.user.id().cmp(b.user.id()));
     for chunk in sorted.chunks(CHUNK) {
-        let rows = chunk.iter().map(|stored| of_user(app, &stored.user, &stored.marks));
-        let written = user::Entity::insert_many(rows)
-            .on_conflict(on_conflict.clone())
-            .exec_without_returning(&**tx)
-            .await?;
-        if written != chunk.len() as u64 {
+        if write_rows(tx, app, chunk).await? != chunk.len() as u64 {
             return Err(StoreError::Conflict);
         }
         write_terms_of(tx, app, chunk).await?;
@@ -165,10 +154,33 @@ pub async fn upsert_users(tx: &Tx, app: AppId, users: &[Stored]) -> Result<(), S
     Ok(())
 }
 
+/// Writes the rows of `users` who are stored under the version before, or not at all, and tells how many.
+pub(super) async fn write_rows(tx: &Tx, app: AppId, users: &[&Stored]) -> Result<u64, StoreError> {
+    let rows: Vec<_> = users.iter().map(|stored| UserRow::of(app, &stored.user, &stored.marks)).collect();
+    let (mut columns, mut changes) = (Vec::new(), Vec::new());
+    for column in UserRow::columns() {
+        let name = column.as_str();
+        columns.push(name);
+        if !is_kept(column) {
+            changes.push(format!("{name} = excluded.{name}"));
+        }
+    }
+    let (columns, changes) = (columns.join(", "), changes.join(", "));
+    let (into, on_conflict) = (
+        format!("INSERT INTO users ({columns})"),
+        format!(
+            "ON CONFLICT (app_id, id) DO UPDATE SET {changes} WHERE users.version = excluded.version - 1"
+        ),
+    );
+    let statement = tx.backend().insert_users(&into, &rows, &on_conflict)?;
+    Ok(tx.execute_raw(statement).await?.rows_affected())
+}
+
 /// Nothing is read of users who are new, or whose terms are known from what was stored.
 async fn write_terms_of(tx: &Tx, app: AppId, users: &[&Stored]) -> Result<(), StoreError> {
     let (mut changes, mut unknown) = (Vec::new(), Vec::new());
     for Stored { user, marks } in users {
+        let user = &**user;
         match &marks.indexed {
             Some(before) => changes.push((user, terms_of_both(before, user))),
             None if user.version == 1 => changes.push((user, [BTreeSet::new(), terms_of(user)])),
@@ -179,11 +191,10 @@ async fn write_terms_of(tx: &Tx, app: AppId, users: &[&Stored]) -> Result<(), St
     if unknown.is_empty() { Ok(()) } else { write_terms(tx, app, &unknown).await }
 }
 
-/// Presence writes its column at any time, without a word to others: what was read of it may be old. Marks of
-/// deletion and deactivation are the matter of their capabilities.
-const fn is_written_elsewhere(column: user::Column) -> bool {
-    use user::Column::{AppId, DeactivatedBy, DeletedBy, Erasing, Id, LastActive, Pruned};
-    matches!(column, AppId | Id | LastActive | DeletedBy | Pruned | Erasing | DeactivatedBy)
+/// Presence writes its column at any time, without a word to others: what was read of it may be old.
+const fn is_kept(column: user::Column) -> bool {
+    use user::Column::{AppId, Id, LastActive};
+    matches!(column, AppId | Id | LastActive)
 }
 
 /// Replaces whom `user` has blocked.

@@ -90,6 +90,14 @@ impl Walk for DeleteUsers {
         Ok(plan_of(&task.params)?.stages())
     }
 
+    async fn end_idle(&self, tx: &Tx, task: &Task, stages: &[Stage], limit: u64) -> Result<u64, StoreError> {
+        match plan_of(&task.params)?.user {
+            // Hidden is all that they are to be.
+            Mode::Soft => deletion::end_idle(tx, task, stages, limit).await,
+            _ => Ok(0),
+        }
+    }
+
     fn marks(&self, task: &Task, _: &State) -> Option<String> {
         Some(task.id.to_string())
     }

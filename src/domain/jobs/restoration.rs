@@ -135,7 +135,7 @@ pub(super) async fn names_taken<'a>(
     let items: Vec<&Item> = items.collect();
     let stored = lock_users(tx, task.app, items.iter().map(|item| item.user_id.as_str())).await?;
     let returning = items.iter().filter_map(|item| {
-        let user = &stored.get(&item.user_id)?.user;
+        let user = &*stored.get(&item.user_id)?.user;
         Some((item.index, Renaming::of(Some(user), &back(user.clone()))))
     });
     let (indexes, renamings): (Vec<i32>, Vec<Renaming>) = returning.unzip();

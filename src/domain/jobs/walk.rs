@@ -58,6 +58,12 @@ pub(super) trait Walk: Send + Sync {
     /// The task whose marks are put or undone for a user; `None` where there are none.
     fn marks(&self, task: &Task, user: &State) -> Option<String>;
 
+    /// Ends, as done, those of the next `limit` items that [`Self::begin`] and the stages would do nothing for;
+    /// tells how many. Any of them may be left.
+    async fn end_idle(&self, _: &Tx, _: &Task, _: &[Stage], _limit: u64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     /// What stands in for a user who is erased.
     async fn stand_ins(&self, _tx: &Tx, _task: &Task, _user: &str) -> Result<StandIns, StoreError> {
         Ok(StandIns::default())
@@ -110,11 +116,13 @@ pub(super) async fn step(walk: &dyn Walk, tx: &Tx, batch: &mut Batch) -> Result<
     if batch.task().cancel_requested || left == 0 {
         return Ok(Step::More);
     }
-
-    let items = items::list_runnable(tx, batch.task(), left).await?;
+    let idle = walk.end_idle(tx, batch.task(), &stages, left).await?;
+    batch.count(Outcome::Done, usize::try_from(idle).unwrap_or(usize::MAX), idle);
+    left = left.saturating_sub(idle);
+    let items = if left == 0 { Vec::new() } else { items::list_runnable(tx, batch.task(), left).await? };
     if items.is_empty() {
         let pending = items::count_pending(tx, batch.task()).await?;
-        return Ok(match (pending, went_on) {
+        return Ok(match (pending, went_on || idle > 0) {
             (0, _) => Step::Done,
             (_, true) => Step::More,
             (_, false) => Step::Blocked,

@@ -158,7 +158,7 @@ pub(super) async fn accept(
     let existing = upsert::lock_ids(tx, app, ids).await?;
     let heirs = upsert::lock_users(tx, app, command.heirs().map(|(_, _, heir)| heir.as_str())).await?;
     for (_, field, heir) in command.heirs() {
-        check_heir(field, heirs.get(heir.as_str()).map(|stored| &stored.user))?;
+        check_heir(field, heirs.get(heir.as_str()).map(|stored| &*stored.user))?;
     }
     let items: Vec<Item> = new.items.iter().cloned().map(|item| known(item, &existing)).collect();
     let hidden: Vec<String> = items

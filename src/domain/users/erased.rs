@@ -1,6 +1,8 @@
 //! What is left of users who are erased: hashes that nobody but whoever has the id can find, and the rule
 //! that no token of theirs works for whoever has the id next.
 
+use std::sync::Arc;
+
 use crate::domain::tokens::revoke;
 use crate::domain::vault::{Vault, hex};
 use crate::model::id::AppId;
@@ -52,7 +54,7 @@ pub(in crate::domain) async fn refuse_old_tokens(
         if let Some(entry) = found.get(&hash) {
             let epoch = entry.auth_epoch + revoke::step();
             (stored.marks.auth_epoch, stored.marks.revoked_epoch) = (epoch, epoch);
-            stored.user.tokens_revoked_before = Some(entry.erased_at);
+            Arc::make_mut(&mut stored.user).tokens_revoked_before = Some(entry.erased_at);
         }
     }
     Ok(())

@@ -64,7 +64,7 @@ impl Domain {
                 let stored = store_guest(&tx, &vault, app, new).await?;
                 // Before the commit: no guest without a token.
                 let minted = sign(&key, stored.marks.auth_epoch, &app_standing, token(&stored, &guest), now)?;
-                Ok((UserView::basic(stored.user), minted))
+                Ok((UserView::basic(Arc::unwrap_or_clone(stored.user)), minted))
             }
         })
         .await

@@ -105,7 +105,7 @@ async fn move_in_turn(
     check(command, &stored.user)?;
 
     let new = of_content(app, command, stored.marks.deactivated_by.as_deref())?;
-    let moved = Stored { user: moved(&stored.user, command, now), marks: stored.marks };
+    let moved = Stored { user: moved(&stored.user, command, now).into(), marks: stored.marks };
     let renaming = Renaming::of(Some(&stored.user), &moved.user);
     if !names::taken(tx, app, Manner::Together, &[renaming]).await?.is_empty() {
         return Err(Error::state("name", Reason::NameTaken));
@@ -119,7 +119,7 @@ async fn move_in_turn(
         let ids = std::slice::from_ref(id);
         lifecycle::update_deactivated(tx, app, ids, deactivated_at, by.as_deref(), now).await?;
     }
-    let mut views = with_blocks(tx, app, vec![moved.user]).await?;
+    let mut views = with_blocks(tx, app, vec![Arc::unwrap_or_clone(moved.user)]).await?;
     set_presence(tx, app, &mut views, now).await?;
     let task = match new {
         Some(new) => Some(engine.enqueue(tx, &new).await?),

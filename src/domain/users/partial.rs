@@ -83,7 +83,7 @@ async fn update_all(
         return Err(Error::TooLarge("the users are too many bytes together; change fewer at a time"));
     }
     upsert::upsert_users(tx, app, &written).await?;
-    Ok(written.into_iter().map(|stored| UserView::basic(stored.user)).collect())
+    Ok(written.into_iter().map(|stored| UserView::basic(Arc::unwrap_or_clone(stored.user))).collect())
 }
 
 /// Refuses names that others have.
@@ -93,7 +93,7 @@ async fn check_names(
     stored: &HashMap<String, Stored>,
     written: &[Stored],
 ) -> Result<(), Error> {
-    let before = |user: &User| stored.get(user.id().as_str()).map(|stored| &stored.user);
+    let before = |user: &User| stored.get(user.id().as_str()).map(|stored| &*stored.user);
     let renamings: Vec<Renaming> =
         written.iter().map(|stored| Renaming::of(before(&stored.user), &stored.user)).collect();
     let taken = names::taken(tx, app, Manner::Together, &renamings).await?;
@@ -146,7 +146,7 @@ fn decide(
 fn changed(patch: &Patch, profile: Profile, current: &Stored, now: Timestamp) -> Stored {
     let mut changed = replaced(profile, Some(current), now);
     if let Some(average) = patch.avg_response_time {
-        changed.user.avg_response_time = average;
+        Arc::make_mut(&mut changed.user).avg_response_time = average;
     }
     if let Some(revocation) = patch.revocation {
         changed.revoke(revocation, revoke::step(), now);

@@ -71,7 +71,7 @@ async fn upsert_all(
     let renamings: Vec<Renaming> = users
         .iter()
         .zip(&written)
-        .map(|(user, written)| Renaming::of(current(user).map(|stored| &stored.user), &written.user))
+        .map(|(user, written)| Renaming::of(current(user).map(|stored| &*stored.user), &written.user))
         .collect();
     for at in names::taken(tx, app, Manner::Together, &renamings).await? {
         against.push(Subject { field: format!("users[{at}].name"), reason: Reason::NameTaken });
@@ -82,7 +82,7 @@ async fn upsert_all(
     refuse_old_tokens(tx, vault, app, &mut written).await?;
     upsert::upsert_users(tx, app, &written).await?;
     // Without blocks: what the answer weighs must be known before the commit.
-    Ok(written.into_iter().map(|stored| UserView::basic(stored.user)).collect())
+    Ok(written.into_iter().map(|stored| UserView::basic(Arc::unwrap_or_clone(stored.user))).collect())
 }
 
 /// What is against writing the user at `at`.
@@ -92,7 +92,7 @@ fn obstacles(at: usize, user: &UpsertUser, current: Option<&Stored>) -> Vec<Subj
         let dot = if field.is_empty() { "" } else { "." };
         against.push(Subject { field: format!("users[{at}]{dot}{field}"), reason });
     };
-    let current = current.map(|stored| &stored.user);
+    let current = current.map(|stored| &*stored.user);
     if let Some(reason) = current.and_then(User::barred) {
         add("", reason);
     }
@@ -110,7 +110,7 @@ fn obstacles(at: usize, user: &UpsertUser, current: Option<&Stored>) -> Vec<Subj
 pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, now: Timestamp) -> Stored {
     match current {
         None => Stored {
-            user: User {
+            user: Arc::new(User {
                 profile,
                 created_at: now,
                 updated_at: now,
@@ -120,11 +120,11 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 last_active: None,
                 avg_response_time: None,
                 version: 1,
-            },
+            }),
             marks: UserMarks { auth_epoch: 1, ..UserMarks::default() },
         },
         Some(Stored { user, marks }) => Stored {
-            user: User {
+            user: Arc::new(User {
                 profile,
                 created_at: user.created_at,
                 updated_at: now.max(user.updated_at),
@@ -134,7 +134,7 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 last_active: user.last_active,
                 avg_response_time: user.avg_response_time,
                 version: user.version + 1,
-            },
+            }),
             marks: marks.clone(),
         },
     }

@@ -19,6 +19,7 @@ use self::json::JsonDialect;
 use self::maintenance::{Maintained, MaintenanceError};
 use self::terms::TermDialect;
 
+use super::row::UserRow;
 use super::{Db, StoreError, Urgency, Work};
 use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
@@ -63,6 +64,14 @@ pub trait Backend: Send + Sync {
 
     /// Stores the items of a task.
     fn insert_items(&self, app: AppId, task: TaskId, items: &[Item]) -> Statement;
+
+    /// Stores `rows` by a statement that begins and ends so: INSERT INTO, ON CONFLICT.
+    fn insert_users(
+        &self,
+        into: &str,
+        rows: &[UserRow<'_>],
+        on_conflict: &str,
+    ) -> Result<Statement, StoreError>;
 
     /// The database's clock, in microseconds since the epoch; alike for every replica.
     fn now(&self) -> Expr;

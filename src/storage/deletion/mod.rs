@@ -6,6 +6,7 @@
 mod erase;
 mod hide;
 mod made;
+mod makers;
 mod preview;
 mod shared;
 mod targets;
@@ -16,11 +17,12 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
 
 pub use self::hide::{Later, hide, list_later, release};
+pub use self::makers::{end_idle, list_makers};
 pub use self::preview::{Preview, preview};
 pub use self::shared::first_mark;
 pub(in crate::storage) use self::targets::of_two;
 pub use self::targets::{delete_targets, find_heir, insert_heir, insert_targets, list_targeted};
-pub use self::users::{delete_deeper, list_makers, restore};
+pub use self::users::{delete_deeper, restore};
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::Stage;

@@ -1,8 +1,10 @@
 //! Erasing a user's id from wherever it stands, by the register of columns.
 
-use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Query};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
 
 use super::{Next, Scope, Stride, any, delete_some, replace_some, where_is};
 use crate::model::clock::Timestamp;
@@ -14,7 +16,8 @@ use crate::model::user::{Profile, User};
 use crate::storage::columns::{Trace, traces};
 use crate::storage::entity::{import as imports, import_refusal, import_waiting, user};
 use crate::storage::import::{delete_waiting, insert_refusals, lock_import, update_import};
-use crate::storage::row::{UserMarks, of_user};
+use crate::storage::row::UserMarks;
+use crate::storage::upsert::{Stored, write_rows};
 use crate::storage::{Db, StoreError, Tx};
 
 /// Flags on the user: the one place where a column names a user only now and then.
@@ -107,12 +110,17 @@ async fn insert_ghost(tx: &Tx, scope: &Scope) -> Result<(), StoreError> {
         avg_response_time: None,
         version: 1,
     };
-    let mut row = of_user(scope.app, &ghost, &UserMarks::default());
-    row.pruned = Set(true);
-    user::Entity::insert(row)
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(&**tx)
-        .await?;
+    let ghost = Stored { user: ghost.into(), marks: UserMarks::default() };
+    if write_rows(tx, scope.app, &[&ghost]).await? == 0 {
+        return Ok(());
+    }
+    let mut update = Query::update();
+    update
+        .table(user::Entity)
+        .value(user::Column::Pruned, true)
+        .and_where(user::Column::AppId.eq(scope.app.0))
+        .and_where(user::Column::Id.eq(scope.stand_ins.system.as_str()));
+    tx.execute(&update).await?;
     Ok(())
 }
 

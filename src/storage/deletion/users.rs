@@ -1,85 +1,18 @@
 //! Users themselves: deleted further, blanked, removed, brought back.
 
-use std::collections::{BTreeSet, HashSet};
-
-use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _};
 
 use super::hide::changed;
-use super::{Next, Scope, Stride, delete_some, texts, traces, where_is};
+use super::{Next, Scope, Stride, delete_some, traces, where_is};
 use crate::model::clock::Timestamp;
-use crate::model::deletion::{Made, Reacted, Shared, Stage};
 use crate::model::id::AppId;
 use crate::storage::entity::user;
 use crate::storage::upsert::{Stored, lock_users, upsert_users};
-use crate::storage::{Db, StoreError, Tx, erased};
+use crate::storage::{StoreError, Tx, erased};
 
 /// Where the user's own rows are that pruning removes.
 const BELONGINGS: [&str; 3] = ["devices", "user_blocks", "sessions"];
-
-/// Where a stage of content finds what it has to do for a user: tables, by the column that names it. Targets
-/// are found by [`super::list_targeted`].
-const fn found_in(stage: Stage) -> Option<(&'static str, &'static str)> {
-    match stage {
-        Stage::Files(made)
-        | Stage::Mark(made)
-        | Stage::Prune(made)
-        | Stage::Erase(made)
-        | Stage::Unmark(made) => Some(match made {
-            Made::Messages => ("messages", "user_id"),
-            Made::Activities => ("activities", "user_id"),
-            Made::Comments => ("comments", "user_id"),
-            Made::Feeds => ("feeds", "created_by_id"),
-        }),
-        Stage::Reactions(Reacted::ToMessages) => Some(("reactions", "user_id")),
-        Stage::Reactions(Reacted::ToActivities) => Some(("feed_reactions", "user_id")),
-        Stage::MarkOwned => Some(("channels", "created_by_id")),
-        Stage::UnmarkShared(Shared::Channels) => Some(("channel_marks", "user_id")),
-        Stage::UnmarkShared(Shared::Calls) => Some(("call_marks", "user_id")),
-        Stage::MarkTargets(_)
-        | Stage::EraseTargets(_)
-        | Stage::PruneUser
-        | Stage::Traces
-        | Stage::Waiting
-        | Stage::Remove => None,
-    }
-}
-
-/// Those of `ids` for whom any of these `stages`, which are of content, has something to do, but for targets.
-pub async fn list_makers(
-    db: &Db,
-    app: AppId,
-    ids: &[String],
-    stages: &[Stage],
-) -> Result<HashSet<String>, StoreError> {
-    let tables: BTreeSet<_> = stages.iter().filter_map(|stage| found_in(*stage)).collect();
-    if tables.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let of = |(table, column): (&'static str, &'static str)| {
-        let made = Query::select()
-            .expr(Expr::cust("1"))
-            .from(table)
-            .and_where(Expr::col((table, "app_id")).equals(("users", "app_id")))
-            .and_where(Expr::col((table, column)).equals(("users", "id")))
-            .take();
-        // Not a row of a subquery with LIMIT: PostgreSQL would read tables, sure to find one soon.
-        Expr::exists(made)
-    };
-    let any = tables.into_iter().map(of).fold(Condition::any(), Condition::add);
-    let select = Query::select()
-        .column(("users", "id"))
-        .from("users")
-        .and_where(Expr::col(("users", "app_id")).eq(app.0))
-        .and_where(db.backend().json().is_one_of(Expr::col(("users", "id")), &texts_of(ids)))
-        .cond_where(any)
-        .take();
-    Ok(texts(db, &select).await?.into_iter().collect())
-}
-
-fn texts_of(ids: &[String]) -> Vec<&str> {
-    ids.iter().map(String::as_str).collect()
-}
 
 /// Takes over users, whom the transaction has locked, whom another deletion left with something.
 pub async fn delete_deeper(
@@ -127,7 +60,7 @@ pub(super) async fn prune(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, 
     else {
         return Ok(Stride::over(rows));
     };
-    let pruned = Stored { user: user.pruned(scope.now), marks };
+    let pruned = Stored { user: user.pruned(scope.now).into(), marks };
     upsert_users(tx, scope.app, &[pruned]).await?;
     let mut update = Query::update();
     update

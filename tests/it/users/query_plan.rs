@@ -48,7 +48,7 @@ async fn seed(store: &Store) {
     for some in users.chunks(500) {
         let stored: Vec<Stored> = some
             .iter()
-            .map(|number| Stored { user: someone(*number), marks: UserMarks::default() })
+            .map(|number| Stored { user: someone(*number).into(), marks: UserMarks::default() })
             .collect();
         let write = move |tx| {
             let stored = stored.clone();

@@ -121,7 +121,7 @@ impl Plan {
             if let (Item::User(user), Fate::Stored) = (&*candidate.item, fate) {
                 let before = self.world.user(key);
                 let after = written(user, before, self.import_no, self.now);
-                renamings.push(Renaming::of(before.map(|stored| &stored.user), &after.user));
+                renamings.push(Renaming::of(before.map(|stored| &*stored.user), &after.user));
                 offsets.push(candidate.offset);
             }
         }

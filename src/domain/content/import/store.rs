@@ -230,9 +230,10 @@ async fn write_users(
 /// The user that an item makes of what is stored, or of nothing.
 pub(super) fn written(user: &ImportUser, current: Option<&Stored>, import_no: i64, now: Timestamp) -> Stored {
     let mut write = replaced(user.profile.clone(), current, now);
-    write.user.created_at = user.created_at.unwrap_or(write.user.created_at);
-    write.user.deactivated_at = user.deactivated_at;
-    write.user.deleted_at = user.deleted_at;
+    let told = Arc::make_mut(&mut write.user);
+    told.created_at = user.created_at.unwrap_or(told.created_at);
+    told.deactivated_at = user.deactivated_at;
+    told.deleted_at = user.deleted_at;
     write.marks.import_no = Some(import_no);
     write
 }

@@ -16,7 +16,7 @@ use sea_orm::sea_query::{Expr, LockBehavior, LockType, SelectStatement};
 use sea_orm::sqlx::{self, Executor as _};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, Statement, TransactionOptions, TransactionTrait,
+    DbBackend, IdenStatic as _, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::mpsc;
 
@@ -27,6 +27,7 @@ use super::{Backend, Signal, Topic};
 use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
+use crate::storage::row::UserRow;
 
 use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work};
 
@@ -141,6 +142,22 @@ impl Backend for Postgres {
         let lists = [indexes.into(), users.into(), outcomes.into(), reasons.into()];
         let values = [app.0.into(), task.to_string().into()].into_iter().chain(lists);
         Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+    }
+
+    fn insert_users(
+        &self,
+        into: &str,
+        rows: &[UserRow<'_>],
+        on_conflict: &str,
+    ) -> Result<Statement, StoreError> {
+        let columns: Vec<&str> = UserRow::columns().map(|column| column.as_str()).collect();
+        let columns = columns.join(", ");
+        // One parameter: PostgreSQL plans and binds a statement of thousands for longer than it runs.
+        let sql = format!(
+            "{into} SELECT {columns} FROM json_populate_recordset(NULL::users, $1::json) {on_conflict}"
+        );
+        let rows = serde_json::to_string(rows).map_err(|err| StoreError::Internal(err.to_string()))?;
+        Ok(Statement::from_sql_and_values(DbBackend::Postgres, sql, [rows.into()]))
     }
 
     fn now(&self) -> Expr {

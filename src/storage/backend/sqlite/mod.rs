@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, SelectStatement};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,7 @@ use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
 
+use crate::storage::row::UserRow;
 use crate::storage::{Db, StoreError, Urgency, Work, migration};
 
 /// How long a start waits for the server before it to be gone.
@@ -164,6 +165,22 @@ impl Backend for Sqlite {
         Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
     }
 
+    fn insert_users(
+        &self,
+        into: &str,
+        rows: &[UserRow<'_>],
+        on_conflict: &str,
+    ) -> Result<Statement, StoreError> {
+        // A parameter each: SQLite takes longer to find two dozen members in an object than to insert the row.
+        let row = format!("(?{})", ", ?".repeat(UserRow::columns().count() - 1));
+        let sql = format!("{into} VALUES {} {on_conflict}", vec![row; rows.len()].join(", "));
+        let mut values = Vec::with_capacity(rows.len() * UserRow::columns().count());
+        for row in rows {
+            values.extend(values_of(row).map_err(|err| StoreError::Internal(err.to_string()))?);
+        }
+        Ok(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
+    }
+
     fn now(&self) -> Expr {
         Expr::cust("CAST(unixepoch('subsec') * 1000000 AS INTEGER)")
     }
@@ -256,4 +273,64 @@ impl Backend for Sqlite {
         self.writer.connection().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
         self.writer.connection().close_by_ref().await.ok();
     }
+}
+
+/// In the order of [`UserRow::columns`].
+fn values_of(row: &UserRow<'_>) -> Result<[Value; 26], serde_json::Error> {
+    let UserRow {
+        app_id,
+        id,
+        name,
+        image,
+        role,
+        custom,
+        language,
+        invisible,
+        teams,
+        teams_role,
+        privacy_settings,
+        push_notifications,
+        created_at,
+        updated_at,
+        deactivated_at,
+        deleted_at,
+        version,
+        auth_epoch,
+        import_no,
+        revoked_epoch,
+        revoked_before,
+        minted_before,
+        avg_response_time,
+        name_key,
+        last_active,
+        terms_version,
+    } = row;
+    Ok([
+        (*app_id).into(),
+        (*id).into(),
+        (*name).into(),
+        (*image).into(),
+        (*role).into(),
+        serde_json::to_string(custom)?.into(),
+        (*language).into(),
+        (*invisible).into(),
+        serde_json::to_string(teams)?.into(),
+        serde_json::to_string(teams_role)?.into(),
+        privacy_settings.map(serde_json::to_string).transpose()?.into(),
+        push_notifications.map(serde_json::to_string).transpose()?.into(),
+        (*created_at).into(),
+        (*updated_at).into(),
+        (*deactivated_at).into(),
+        (*deleted_at).into(),
+        (*version).into(),
+        (*auth_epoch).into(),
+        (*import_no).into(),
+        (*revoked_epoch).into(),
+        (*revoked_before).into(),
+        (*minted_before).into(),
+        (*avg_response_time).into(),
+        name_key.clone().into(),
+        (*last_active).into(),
+        (*terms_version).into(),
+    ])
 }
