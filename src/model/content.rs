@@ -182,6 +182,9 @@ impl Naming {
     }
 }
 
+/// Devices that a user may have; the oldest go first.
+pub const MAX_DEVICES: i64 = 25;
+
 /// What every distinct channel's id begins with, and no other's.
 pub const DISTINCT: &str = "!members-";
 

@@ -123,7 +123,7 @@ pub(super) fn time(item: &mut Object, name: &str, bad: &mut Violations) -> Optio
     time
 }
 
-fn object(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Object> {
+pub(super) fn object(item: &mut Object, name: &str, bad: &mut Violations) -> Option<Object> {
     if let Value::Object(object) = value(item, name)? {
         Some(object)
     } else {
@@ -193,7 +193,7 @@ fn push_notifications(item: &mut Object, bad: &mut Violations) -> Option<PushNot
     Some(PushNotifications { disabled, disabled_until })
 }
 
-fn only_known(name: &str, left: &Object, bad: &mut Violations) {
+pub(super) fn only_known(name: &str, left: &Object, bad: &mut Violations) {
     if !left.is_empty() {
         bad.add(name, "has a field that is not known");
     }

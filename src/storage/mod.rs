@@ -11,6 +11,7 @@ pub mod clock;
 pub mod columns;
 pub mod content;
 pub mod deletion;
+pub mod devices;
 pub mod entity;
 pub mod erased;
 mod error;

@@ -5,8 +5,8 @@ use super::fields::custom;
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
 use crate::model::json::Object;
-use crate::model::user::{Profile, UserInput};
-use crate::model::user_json::{self, KEPT, texts, time};
+use crate::model::user::{Profile, PushNotifications, UserInput};
+use crate::model::user_json::{self, KEPT, object, only_known, text, texts, time};
 use crate::model::violation::Violations;
 
 /// Users that one user can have blocked.
@@ -42,8 +42,14 @@ pub(super) fn parse(mut item: Object) -> Result<ImportUser, ItemRefusal> {
     let deactivated_at = time(&mut item, "deactivated_at", &mut bad);
     let deleted_at = time(&mut item, "deleted_at", &mut bad);
     let blocked_user_ids = blocked(&mut item, &mut bad);
+    // usher knows no mutes. As free data they would name users who may be erased one day.
+    for mutes in ["channel_mutes", "user_mutes"] {
+        texts(&mut item, mutes, &mut bad);
+    }
+    let preferences = push_preferences(&mut item, &mut bad);
     let fields = user_json::read(&mut item, &mut bad);
-    let input = UserInput { custom: custom(item, &mut bad), ..fields };
+    let push_notifications = fields.push_notifications.or(preferences);
+    let input = UserInput { custom: custom(item, &mut bad), push_notifications, ..fields };
     let profile = input.check(&mut bad);
     match (bad.into_result(()), profile) {
         (Ok(()), Some(profile)) => {
@@ -51,6 +57,22 @@ pub(super) fn parse(mut item: Object) -> Result<ImportUser, ItemRefusal> {
         }
         (result, _) => Err(result.err().unwrap_or_default().into()),
     }
+}
+
+/// What the newer of two names for the same says. Levels between all and nothing count as all.
+fn push_preferences(item: &mut Object, bad: &mut Violations) -> Option<PushNotifications> {
+    const FIELD: &str = "push_preferences";
+    const LEVELS: [&str; 6] = ["all", "all_mentions", "mentions", "direct_mentions", "none", "default"];
+    let mut preferences = object(item, FIELD, bad)?;
+    let mut inner = Violations::new();
+    let level = text(&mut preferences, "chat_level", &mut inner);
+    if !level.is_empty() && !LEVELS.contains(&level.as_str()) {
+        inner.add("chat_level", format!("must be one of {}", LEVELS.join(", ")));
+    }
+    let disabled_until = time(&mut preferences, "disabled_until", &mut inner).map(Timestamp::micros);
+    bad.extend(FIELD, inner.into_result(()).err().unwrap_or_default());
+    only_known(FIELD, &preferences, bad);
+    Some(PushNotifications { disabled: level == "none", disabled_until })
 }
 
 fn blocked(item: &mut Object, bad: &mut Violations) -> Option<Vec<UserId>> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::users as usher;
+use super::{users as usher, users_at_terminal};
 use crate::harness::{Answer, TestServer, each_backend, item, pb, user_ids};
 
 /// Users who have written three messages into a channel that ada owns.
@@ -54,6 +54,23 @@ each_backend! {
         assert_eq!(channel.created_by_id, "bob");
         usher(&server, &["delete", "bob", "--user", "keep", "--yes"], "").await.failed(2);
         usher(&server, &["delete", "bob", "--calls", "pruning", "--yes"], "").await.failed(2);
+    }
+
+    async fn a_terminal_is_asked_after_it_was_told_what_would_be_touched(server: TestServer) {
+        chat(&server).await;
+        for typed in ["n\n", "\n", "no, yes\n"] {
+            let asked = users_at_terminal(&server, &["delete", "ada"], typed).await;
+            let said = &asked.stdout;
+            assert_eq!(asked.code, 4, "{typed:?}: {said}");
+            let shown = ["would be deleted softly: 1 user", "messages          2", "Go on? [y/N]", "nothing was changed"];
+            assert!(shown.iter().all(|part| said.contains(part)), "{typed:?}: {said}");
+        }
+        assert_eq!((server.user("ada").await.deleted_at, messages(&server).await), (None, 3));
+
+        let asked = users_at_terminal(&server, &["delete", "ada"], "y\n").await;
+        assert_eq!(asked.code, 0, "{}", asked.stdout);
+        assert!(asked.stdout.contains("completed: 1 of 1 users"), "{}", asked.stdout);
+        assert_eq!(messages(&server).await, 1);
     }
 
     async fn what_would_be_touched_is_shown_and_nothing_is(server: TestServer) {

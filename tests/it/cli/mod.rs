@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 use crate::harness::{TestServer, program};
 
@@ -41,12 +42,34 @@ impl Ended {
 
 /// `usher users` with these arguments.
 async fn users(server: &TestServer, args: &[&str], input: &str) -> Ended {
+    ended(command(server, args), input).await
+}
+
+/// The same at a terminal, where `typed` is what somebody types; what it says is all in `stdout`.
+async fn users_at_terminal(server: &TestServer, args: &[&str], typed: &str) -> Ended {
+    let command = command(server, args);
+    let command = command.as_std();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted = words.map(|word| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''")));
+    let line = quoted.collect::<Vec<_>>().join(" ");
+    // Of util-linux: it gives the program a terminal of its own, and ends with its exit code.
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdout(Stdio::piped());
+    script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    ended(script, typed).await
+}
+
+fn command(server: &TestServer, args: &[&str]) -> Command {
     let key = server.credentials();
     let file = server.backend().dir().join("cli.secret");
     std::fs::write(&file, &key.secret).unwrap();
     let mut command = program(server.place());
     command.arg("users").args(args);
     command.args(["--server", &server.address().to_string(), "--key", &key.kid, "--secret-file"]).arg(file);
+    command
+}
+
+async fn ended(mut command: Command, input: &str) -> Ended {
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();

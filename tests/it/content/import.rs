@@ -66,6 +66,25 @@ each_backend! {
         assert_eq!(stored.version, 1);
     }
 
+    async fn push_preferences_stand_in_for_push_notifications_and_mutes_are_not_kept(server: TestServer) {
+        let until = "2030-01-01T00:00:00Z";
+        let items = [
+            json!({"id": "a", "push_preferences": {"chat_level": "none", "disabled_until": until}}),
+            json!({"id": "b", "push_preferences": {"chat_level": "mentions"},
+                "channel_mutes": ["messaging:general"], "user_mutes": ["a"]}),
+            json!({"id": "c", "push_preferences": {"chat_level": "none"}, "push_notifications": {"disabled": false}}),
+        ];
+        assert_eq!(server.import_users("push", &items).await.accepted, 3);
+        let mut said = Vec::new();
+        for id in ["a", "b", "c"] {
+            let user = server.user(id).await;
+            assert_eq!(user.custom.unwrap_or_default(), prost_types::Struct::default());
+            let push = user.push_notifications.unwrap();
+            said.push((push.disabled, push.disabled_until.map(|until| until.seconds)));
+        }
+        assert_eq!(said, [(true, Some(1_893_456_000)), (false, None), (false, None)]);
+    }
+
     async fn both_envelopes_are_read(server: TestServer) {
         let mut import = server.import("both", Upsert).await;
         import.send(0, &json!({"type": "user", "item": {"id": "a"}}).to_string().into_bytes()).await;

@@ -156,6 +156,25 @@ each_backend! {
         assert_eq!(messages(&server, "messaging:general").await[1].mentioned_user_ids, ["eve", "ada"]);
     }
 
+    async fn the_newest_devices_of_a_user_are_kept(server: TestServer) {
+        let device = |number: u32| {
+            let created_at = format!("2024-05-01T12:00:{number:02}Z");
+            item("device", json!({"id": format!("device-{number:02}"), "user_id": "ada",
+                "push_provider_type": "apn", "created_at": created_at}))
+        };
+        let first: Vec<Value> = people().into_iter().chain((0..20).rev().map(device)).collect();
+        server.imported("first", &first).await;
+        assert_eq!(footprint(&server, "ada").await.devices, 20);
+        server.imported("second", &(20..30).map(device).collect::<Vec<_>>()).await;
+        assert_eq!(footprint(&server, "ada").await.devices, 25);
+        // Which they are: the newest are skipped, older ones come and go.
+        let mut again = server.import("again", pb::ImportMode::Insert).await;
+        again.send_all(&(0..30).rev().map(device).collect::<Vec<_>>()).await;
+        let tally = again.finish().await;
+        assert_eq!((tally.skipped, tally.accepted), (25, 5));
+        assert_eq!(footprint(&server, "ada").await.devices, 25);
+    }
+
     async fn insert_skips_content_that_exists(server: TestServer) {
         server.imported("one", &one_of_each()).await;
         let mut import = server.import("two", pb::ImportMode::Insert).await;

@@ -1,6 +1,6 @@
 //! One batch of an import: its items, those that have waited for them, and the offset it reaches.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::plan::{Candidate, Fate, Origin, Plan};
@@ -17,7 +17,7 @@ use crate::storage::content::{Write, upsert_rows};
 use crate::storage::entity::{import, import_refusal, import_waiting};
 use crate::storage::import::{self as imports, Waiting};
 use crate::storage::upsert::{Stored, replace_blocks, upsert_users};
-use crate::storage::{StoreError, Tx};
+use crate::storage::{StoreError, Tx, devices};
 
 /// An item of this batch, read.
 #[derive(Debug, Clone)]
@@ -250,6 +250,12 @@ async fn write_rows(tx: &Tx, import: &Import, plan: &Plan, now: Timestamp) -> Re
         if let Some(writes) = writes.get_mut(&kind) {
             upsert_rows(tx, app, kind, writes).await?;
         }
+    }
+    let written = writes.get(&Kind::Device).into_iter().flatten();
+    let users: BTreeSet<&str> =
+        written.filter_map(|write| write.row.key.parts.first()).map(String::as_str).collect();
+    if !users.is_empty() {
+        devices::evict(tx, app, &users).await?;
     }
     Ok(())
 }
