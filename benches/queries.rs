@@ -87,6 +87,7 @@ fn someone(number: u64, round: u64) -> pb::UserInput {
             "plan": format!("plan-{}", number % 20),
             "vip": number.is_multiple_of(50),
             "round": round,
+            "cohort": number / 5_000,
         }))),
         ..Default::default()
     }
@@ -113,7 +114,7 @@ fn rate(count: u64, took: Duration) -> f64 {
 /// A kind of query, and one of that kind at random.
 type Ask = (&'static str, fn(&mut SmallRng, u64) -> Value);
 
-const ASKS: [Ask; 12] = [
+const ASKS: [Ask; 13] = [
     ("30 ids", |random, size| {
         let ids: Vec<String> = (0..30).map(|_| format!("user-{:08}", random.random_range(0..size))).collect();
         json!({"id": {"$in": ids}})
@@ -140,6 +141,7 @@ const ASKS: [Ask; 12] = [
         |random, size| json!({"name": {"$autocomplete": format!("surname{}", random.random_range(0..size.min(99_991)))}}),
     ),
     ("autocomplete, everybody", |_, _| json!({"name": {"$autocomplete": "sur"}})),
+    ("custom =, 5,000 far away", |_, _| json!({"cohort": 0})),
     ("custom =, nobody", |_, _| json!({"city": "nowhere"})),
 ];
 

@@ -1,10 +1,12 @@
 //! Order and pages of users as SQL. Orders as `model::query::Order::compare` says, on every database.
 
 use std::ops::Bound;
+use std::slice;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, NullOrdering, Order as SqlOrder};
-use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
+use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, Select};
 
+use super::StoreError;
 use super::backend::json::{JsonDialect, any_of};
 use super::entity::user::{self, Column, Entity};
 use super::filter::to_condition;
@@ -53,6 +55,51 @@ pub fn page(app: AppId, query: &UserQuery, json: &dyn JsonDialect) -> Select<Ent
         };
     }
     select.limit(query.limit).offset((query.offset > 0).then_some(query.offset))
+}
+
+/// Whether users are found in the order of the page by an index, as far as it takes.
+pub fn is_walked(query: &UserQuery) -> bool {
+    let first = query.order().keys().first().map(|key| key.field.clone());
+    matches!(first, Some(SortField::CreatedAt | SortField::Id))
+}
+
+/// The first key, alone, of the user who comes so many steps after the beginning of a page that
+/// [`is_walked`]. Nothing is asked of users but what the indexes hold.
+pub fn horizon(app: AppId, query: &UserQuery, json: &dyn JsonDialect, steps: u64) -> Select<Entity> {
+    let is_range = |part: &&Filter| {
+        matches!(part, Filter::Test(Field::BuiltIn(BuiltIn::CreatedAt | BuiltIn::Id), Check::Compare(..)))
+    };
+    let parts = if let Filter::And(parts) = &query.filter { parts } else { slice::from_ref(&query.filter) };
+    let ranges = Filter::And(parts.iter().filter(is_range).cloned().collect());
+    let mut select = within(user::any(app), &query.ids).filter(to_condition(&ranges, json)).select_only();
+    let order = query.order();
+    if let Some(key) = order.keys().first() {
+        let expr = sorted_by(&key.field, json);
+        if let Some(value) = query.after.as_ref().and_then(|cursor| cursor.values().first()) {
+            select = select.filter(Place { key, value, expr: expr.clone(), json }.is_not_before());
+        }
+        select = select.column_as(expr.clone(), "horizon").order_by(expr, direction(key.direction));
+    }
+    select.limit(1).offset(steps)
+}
+
+/// `select` up to, and with, those who have the key of `row`, which [`horizon`] found.
+pub fn up_to(
+    select: Select<Entity>,
+    query: &UserQuery,
+    row: &QueryResult,
+) -> Result<Select<Entity>, StoreError> {
+    let order = query.order();
+    let Some(key) = order.keys().first() else { return Ok(select) };
+    let (column, horizon) = match key.field {
+        SortField::Id => (Column::Id, Expr::val(row.try_get_by_index::<String>(0)?)),
+        _ => (Column::CreatedAt, Expr::val(row.try_get_by_index::<i64>(0)?)),
+    };
+    let column = Expr::col((Entity, column));
+    Ok(select.filter(match key.direction {
+        Direction::Ascending => column.lte(horizon),
+        Direction::Descending => column.gte(horizon),
+    }))
 }
 
 /// `filter` without what holds of everybody after `cursor` anyway: of two ends of a range SQLite takes either,

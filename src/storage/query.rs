@@ -1,8 +1,9 @@
 //! Finding users by a filter, in an order, a page at a time.
 
-use sea_orm::{PaginatorTrait, QueryTrait, Select};
+use sea_orm::{ConnectionTrait as _, PaginatorTrait, QueryTrait, Select};
 
 use super::entity::user::Entity;
+use super::terms::lookup::{FEW, MANY};
 use super::terms::{complete, lookup};
 use super::{Db, StoreError, page};
 use crate::model::filter::Filter;
@@ -10,9 +11,25 @@ use crate::model::id::AppId;
 use crate::model::query::UserQuery;
 use crate::model::user::User;
 
+/// Users that are walked through, where many can match, before those are looked up: those of a page may all
+/// be far away.
+const NEAR: u64 = 10_000;
+/// More for large pages: as many for each user asked for, at least.
+const NEAR_PER_USER: u64 = 100;
+
 /// The page of users that `query` asks for.
 pub async fn list_users(db: &Db, app: AppId, query: &UserQuery) -> Result<Vec<User>, StoreError> {
-    let rows = select_page(db, app, query).await?.all(db).await?;
+    let rows = match select(db, app, query).await? {
+        Way::Sure(select) => select.all(db).await?,
+        Way::Long { query, select } => {
+            let near = near(db, app, &query, select.clone()).await?.all(db).await?;
+            if near.len() as u64 >= query.limit {
+                near
+            } else {
+                narrowed(db, app, &query.filter, MANY, select).await?.all(db).await?
+            }
+        }
+    };
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -20,14 +37,50 @@ pub async fn list_users(db: &Db, app: AppId, query: &UserQuery) -> Result<Vec<Us
 pub async fn count_users(db: &Db, app: AppId, query: &UserQuery) -> Result<u64, StoreError> {
     let query = complete_query(db, app, query).await?;
     let select = page::matching(app, &query, db.backend().json());
-    Ok(narrowed(db, app, &query.filter, select).await?.count(db).await?)
+    Ok(narrowed(db, app, &query.filter, MANY, select).await?.count(db).await?)
 }
 
-/// The statement of [`list_users`], for whoever wants to know how it is answered.
+/// The statement that [`list_users`] begins with, for whoever wants to know how it is answered.
 pub async fn select_page(db: &Db, app: AppId, query: &UserQuery) -> Result<Select<Entity>, StoreError> {
+    match select(db, app, query).await? {
+        Way::Sure(select) => Ok(select),
+        Way::Long { query, select } => near(db, app, &query, select).await,
+    }
+}
+
+/// How to come to a page.
+enum Way {
+    /// By a statement that reads few users, or that nothing better is known for.
+    Sure(Select<Entity>),
+    /// By one that walks, nobody knows how far, though terms tell something.
+    Long { query: UserQuery, select: Select<Entity> },
+}
+
+async fn select(db: &Db, app: AppId, query: &UserQuery) -> Result<Way, StoreError> {
     let query = complete_query(db, app, query).await?;
-    let select = page::page(app, &query, db.backend().json());
-    narrowed(db, app, &query.filter, select).await
+    let mut select = page::page(app, &query, db.backend().json());
+    let walks = page::is_walked(&query);
+    let most = if walks { FEW } else { MANY };
+    if let Some(candidates) = lookup::candidates(db, app, &query.filter, most).await? {
+        db.backend().terms().narrow(QueryTrait::query(&mut select), candidates);
+    } else if walks && lookup::tells(&query.filter) {
+        return Ok(Way::Long { query, select });
+    }
+    Ok(Way::Sure(select))
+}
+
+/// `select`, made to read no more than the next users in the order of the page.
+async fn near(
+    db: &Db,
+    app: AppId,
+    query: &UserQuery,
+    select: Select<Entity>,
+) -> Result<Select<Entity>, StoreError> {
+    let steps = NEAR.max(query.limit * NEAR_PER_USER);
+    let horizon = page::horizon(app, query, db.backend().json(), steps);
+    // Nobody is that far away: a walk ends before.
+    let Some(row) = db.query_one(horizon.as_query()).await? else { return Ok(select) };
+    page::up_to(select, query, &row)
 }
 
 async fn complete_query(db: &Db, app: AppId, query: &UserQuery) -> Result<UserQuery, StoreError> {
@@ -35,14 +88,15 @@ async fn complete_query(db: &Db, app: AppId, query: &UserQuery) -> Result<UserQu
     Ok(UserQuery { filter: complete(db, app, query.filter).await?, ..query })
 }
 
-/// `select`, made to read those alone who can match, where they are few.
+/// `select`, made to read those alone who can match, where they are at most `most`.
 async fn narrowed(
     db: &Db,
     app: AppId,
     filter: &Filter,
+    most: u64,
     mut select: Select<Entity>,
 ) -> Result<Select<Entity>, StoreError> {
-    if let Some(candidates) = lookup::candidates(db, app, filter).await? {
+    if let Some(candidates) = lookup::candidates(db, app, filter, most).await? {
         db.backend().terms().narrow(QueryTrait::query(&mut select), candidates);
     }
     Ok(select)

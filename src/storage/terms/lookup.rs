@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, UnionType};
 
 use super::write::is_missing;
-use super::{ID, MANY, NAME, ROLE, TEAM, USERNAME, as_member, cut, written};
+use super::{ID, MANY as TOO_MANY, NAME, ROLE, TEAM, USERNAME, as_member, cut, written};
 use crate::model::filter::{BuiltIn, Check, Comparison, CustomPath, Field, Filter, Value};
 use crate::model::id::AppId;
 use crate::model::role;
@@ -15,9 +15,11 @@ use crate::model::words::words;
 use crate::storage::entity::{user, user_term};
 use crate::storage::{Db, StoreError};
 
-/// The most users that are looked up one by one. About as many as are read on the way to a page of thirty
-/// when walking through a million.
-const MOST: u64 = 3_000;
+/// The most users that are looked up one by one before walking is tried. About as many as are read on the way
+/// to a page of thirty when walking through a million.
+pub(in crate::storage) const FEW: u64 = 3_000;
+/// The most that are looked up where else everybody would be read.
+pub(in crate::storage) const MANY: u64 = 30_000;
 /// Ways that are counted.
 const WAYS: usize = 8;
 /// Sorts after everything that a word goes on with.
@@ -32,13 +34,19 @@ pub enum Candidates {
     Found(Box<SelectStatement>),
 }
 
-/// Whom to read for `filter`; `None` where that is everybody.
+/// Whether terms tell anything about who can match `filter`.
+pub(in crate::storage) fn tells(filter: &Filter) -> bool {
+    !ways(filter).is_empty()
+}
+
+/// Whom to read for `filter`, where these are at most `most`.
 pub(in crate::storage) async fn candidates(
     db: &Db,
     app: AppId,
     filter: &Filter,
+    most: u64,
 ) -> Result<Option<Candidates>, StoreError> {
-    let (mut best, mut fewest) = (None, MOST + 1);
+    let (mut best, mut fewest) = (None, most + 1);
     for way in merged(ways(filter)).into_iter().take(WAYS) {
         let count = match &way {
             Way::Ids(ids) => ids.len() as u64,
@@ -103,7 +111,7 @@ impl Way {
         let (Self::Terms(mine), Self::Terms(theirs)) = (self, other) else { return false };
         // Free data, and nothing besides.
         let ([this, many], [that, more]) = (mine.as_mut_slice(), theirs.as_slice()) else { return false };
-        if this.path != that.path || many.path != MANY || more.path != MANY {
+        if this.path != that.path || many.path != TOO_MANY || more.path != TOO_MANY {
             return false;
         }
         match (&mut this.values, &that.values) {
@@ -168,7 +176,7 @@ fn custom(path: &CustomPath, check: &Check) -> Option<Way> {
         Check::Autocomplete(prefixes) => return prefixed(USERNAME, prefixes).into_iter().next(),
         Check::Exists | Check::Exactly(_) => return None,
     };
-    let many = Lookup { path: MANY.to_owned(), values: Values::AnyOf(vec![String::new()]) };
+    let many = Lookup { path: TOO_MANY.to_owned(), values: Values::AnyOf(vec![String::new()]) };
     Some(Way::Terms(vec![Lookup { path: path.segments().join("."), values }, many]))
 }
 
@@ -249,7 +257,7 @@ mod tests {
     }
 
     fn looked_up(path: &str, values: Values) -> Way {
-        let many = Lookup { path: MANY.to_owned(), values: Values::AnyOf(vec![String::new()]) };
+        let many = Lookup { path: TOO_MANY.to_owned(), values: Values::AnyOf(vec![String::new()]) };
         Way::Terms(vec![Lookup { path: path.to_owned(), values }, many])
     }
 

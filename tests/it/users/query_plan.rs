@@ -4,9 +4,9 @@ use sea_orm::{ConnectionTrait, QueryTrait, Statement};
 use serde_json::{Value, json};
 use usher::model::clock::Timestamp;
 use usher::model::filter;
-use usher::model::id::AppId;
-use usher::model::query::{IdBounds, UserQuery, cursor_of};
-use usher::model::user::{User, UserInput};
+use usher::model::id::{AppId, UserId};
+use usher::model::query::{Direction, IdBounds, SortField, SortKey, UserQuery, cursor_of};
+use usher::model::user::{Profile, User, UserInput};
 use usher::model::violation::Violations;
 use usher::storage::row::UserMarks;
 use usher::storage::upsert::{Stored, upsert_users};
@@ -43,12 +43,12 @@ fn someone(number: i32) -> User {
     }
 }
 
-async fn seed(store: &Store) {
-    let users: Vec<i32> = (0..USERS).collect();
+async fn seed(store: &Store, users: i32, one: impl Fn(i32) -> User) {
+    let users: Vec<i32> = (0..users).collect();
     for some in users.chunks(500) {
         let stored: Vec<Stored> = some
             .iter()
-            .map(|number| Stored { user: someone(*number).into(), marks: UserMarks::default() })
+            .map(|number| Stored { user: one(*number).into(), marks: UserMarks::default() })
             .collect();
         let write = move |tx| {
             let stored = stored.clone();
@@ -129,12 +129,69 @@ async fn check_walks(kind: Kind, db: &Db) {
     assert!(is_walked_from_a_place(kind, &range), "a range of time:\n{range}");
 }
 
+/// More than are looked up before a walk is tried, and more than a walk goes past.
+const FIRST_USERS: i32 = 3_200;
+const LATER_USERS: i32 = 10_500;
+
+/// With nothing but whether it is one of the first.
+fn early_or_late(number: i32) -> User {
+    let bare = Profile::bare(UserId::stored(format!("user-{number:06}")), "user".to_owned());
+    let custom = json!({"early": number < FIRST_USERS}).as_object().cloned().unwrap();
+    User { profile: Profile { custom, ..bare }, ..someone(number) }
+}
+
+/// Whom `query` finds, page by page, by their numbers.
+async fn walked(db: &Db, query: &UserQuery) -> Vec<i32> {
+    let (mut query, mut found) = (query.clone(), Vec::new());
+    loop {
+        let page = query::list_users(db, APP, &query).await.unwrap();
+        found.extend(page.iter().map(|user| user.id().as_str()["user-".len()..].parse::<i32>().unwrap()));
+        let Some(last) = page.last() else { return found };
+        query.after = Some(cursor_of(last, &query.order()));
+    }
+}
+
 each_backend! {
+    async fn many_who_are_all_far_away_are_found_without_a_walk_to_them(server: TestServer) {
+        let (backend, place, kind) = (server.backend().clone(), server.place().clone(), server.kind());
+        server.stop().await;
+        let store = backend.store(&place).await;
+        seed(&store, FIRST_USERS + LATER_USERS, early_or_late).await;
+        backend.meddle(&place, "ANALYZE").await;
+        let db = store.read(None).await.unwrap();
+
+        let early = asked(&json!({"early": true}));
+        let begun = plan(&db, &early).await;
+        assert!(is_walked_from_a_place(kind, &begun), "it is tried as far as somebody is:\n{begun}");
+        let oldest_first: Vec<i32> = (0..FIRST_USERS).collect();
+        let newest_first: Vec<i32> = oldest_first.iter().rev().copied().collect();
+        for (field, direction, expected) in [
+            (SortField::CreatedAt, Direction::Descending, &newest_first),
+            (SortField::CreatedAt, Direction::Ascending, &oldest_first),
+            (SortField::Id, Direction::Descending, &newest_first),
+            (SortField::Id, Direction::Ascending, &oldest_first),
+            (SortField::UpdatedAt, Direction::Descending, &newest_first),
+        ] {
+            let sort = vec![SortKey { field, direction }];
+            let query = UserQuery { sort, limit: 400, ..early.clone() };
+            assert_eq!(&walked(&db, &query).await, expected, "{:?}", query.sort);
+            let some = UserQuery { limit: 30, offset: 20, ..query };
+            let page: Vec<i32> = expected[20..50].to_vec();
+            let found = query::list_users(&db, APP, &some).await.unwrap();
+            let ids: Vec<String> = page.iter().map(|number| format!("user-{number:06}")).collect();
+            assert_eq!(found.iter().map(|user| user.id().as_str()).collect::<Vec<_>>(), ids);
+        }
+        assert_eq!(query::count_users(&db, APP, &early).await.unwrap(), u64::try_from(FIRST_USERS).unwrap());
+        let nobody = asked(&json!({"early": true, "created_at": {"$gt": "2023-11-14T23:30:00Z"}}));
+        assert_eq!(query::list_users(&db, APP, &nobody).await.unwrap(), []);
+        store.close().await;
+    }
+
     async fn queries_read_whom_they_find_and_nobody_else(server: TestServer) {
         let (backend, place, kind) = (server.backend().clone(), server.place().clone(), server.kind());
         server.stop().await;
         let store = backend.store(&place).await;
-        seed(&store).await;
+        seed(&store, USERS, someone).await;
         let db = store.read(None).await.unwrap();
         // With and without knowledge of what the tables hold.
         for round in ["before", "after"] {

@@ -162,7 +162,11 @@ on_postgres! {
             backend.meddle(&place, "UPDATE users SET terms_version = version").await;
             put(&caller, case).await;
             backend.meddle(&place, "UPDATE users SET terms_version = NULL WHERE ascii(id) % 2 = 1").await;
-            backend.meddle(&place, "UPDATE user_terms SET value = 'a' || value WHERE ascii(user_id) % 4 = 1").await;
+            // Not where there is such a word already.
+            let changed = "UPDATE user_terms SET value = 'a' || value WHERE ascii(user_id) % 4 = 1 AND NOT EXISTS \
+                (SELECT 1 FROM user_terms AS other WHERE (other.app_id, other.user_id, other.path, other.value) = \
+                (user_terms.app_id, user_terms.user_id, user_terms.path, 'a' || user_terms.value))";
+            backend.meddle(&place, changed).await;
             backend.meddle(&place, "DELETE FROM user_terms WHERE ascii(user_id) % 4 = 3").await;
             ask(&caller, case).await
         })
