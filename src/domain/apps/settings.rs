@@ -30,6 +30,10 @@ impl AppView {
 impl Domain {
     /// The caller's app, and how many of its users were active within the last 30 days.
     pub async fn get_app(&self, call: &Call) -> Result<(AppView, u64), Error> {
+        // Whoever connected here a moment ago counts. Who cannot be written down now does soon.
+        if let Err(err) = self.flush_presence().await {
+            tracing::warn!(error = %err, "presence could not be written; trying again");
+        }
         let db = self.read(call.deadline).await?;
         let app = AppView::of(settings::get_app(&db, call.app()).await?)?;
         let active = settings::count_active(&db, call.app(), self.now().minus(MONTH)).await?;

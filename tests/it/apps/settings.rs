@@ -148,6 +148,15 @@ each_backend! {
         ada.apps().update_app(request).await.refused(Code::PermissionDenied, "PERMISSION_MISSING");
     }
 
+    async fn who_has_just_connected_counts_as_active(server: TestServer) {
+        server.upsert(vec![user("ada"), user("bob")]).await;
+        let token = server.user_token("ada").await;
+        for (token, anonymous) in [(token, false), (String::new(), true)] {
+            server.users().connect_user(pb::ConnectUserRequest { token, anonymous }).await.answered();
+        }
+        assert_eq!(seen(&server).await.monthly_active_users, 1);
+    }
+
     async fn who_was_active_within_thirty_days_is_counted(backend: Backend) {
         let server = backend.start().await;
         let guest = pb::UserInput { role: "guest".to_owned(), ..user("guest") };
