@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, PaginatorTrait, QueryTrait, Select};
 
-use super::entity::user::Entity;
+use super::entity::user::{Entity, Model};
 use super::terms::lookup::{FEW, MANY};
 use super::terms::{complete, lookup};
 use super::{Db, StoreError, page};
@@ -22,14 +22,21 @@ pub async fn list_users(db: &Db, app: AppId, query: &UserQuery) -> Result<Vec<Us
     let rows = match select(db, app, query).await? {
         Way::Sure(select) => select.all(db).await?,
         Way::Long { query, select } => {
-            let near = near(db, app, &query, select.clone()).await?.all(db).await?;
-            if near.len() as u64 >= query.limit {
-                near
+            let Some(near) = near(db, app, &query, &select).await? else {
+                return users_of(select.all(db).await?);
+            };
+            let found = near.all(db).await?;
+            if found.len() as u64 >= query.limit {
+                found
             } else {
                 narrowed(db, app, &query.filter, MANY, select).await?.all(db).await?
             }
         }
     };
+    users_of(rows)
+}
+
+fn users_of(rows: Vec<Model>) -> Result<Vec<User>, StoreError> {
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -44,7 +51,7 @@ pub async fn count_users(db: &Db, app: AppId, query: &UserQuery) -> Result<u64, 
 pub async fn select_page(db: &Db, app: AppId, query: &UserQuery) -> Result<Select<Entity>, StoreError> {
     match select(db, app, query).await? {
         Way::Sure(select) => Ok(select),
-        Way::Long { query, select } => near(db, app, &query, select).await,
+        Way::Long { query, select } => Ok(near(db, app, &query, &select).await?.unwrap_or(select)),
     }
 }
 
@@ -69,18 +76,18 @@ async fn select(db: &Db, app: AppId, query: &UserQuery) -> Result<Way, StoreErro
     Ok(Way::Sure(select))
 }
 
-/// `select`, made to read no more than the next users in the order of the page.
+/// `select`, made to read no more than the next users in the order of the page; `None` where it reads no more
+/// anyway.
 async fn near(
     db: &Db,
     app: AppId,
     query: &UserQuery,
-    select: Select<Entity>,
-) -> Result<Select<Entity>, StoreError> {
+    select: &Select<Entity>,
+) -> Result<Option<Select<Entity>>, StoreError> {
     let steps = NEAR.max(query.limit * NEAR_PER_USER);
     let horizon = page::horizon(app, query, db.backend().json(), steps);
-    // Nobody is that far away: a walk ends before.
-    let Some(row) = db.query_one(horizon.as_query()).await? else { return Ok(select) };
-    page::up_to(select, query, &row)
+    let Some(row) = db.query_one(horizon.as_query()).await? else { return Ok(None) };
+    Ok(Some(page::up_to(select.clone(), query, &row)?))
 }
 
 async fn complete_query(db: &Db, app: AppId, query: &UserQuery) -> Result<UserQuery, StoreError> {

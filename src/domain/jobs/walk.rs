@@ -119,7 +119,10 @@ pub(super) async fn step(walk: &dyn Walk, tx: &Tx, batch: &mut Batch) -> Result<
     let idle = walk.end_idle(tx, batch.task(), &stages, left).await?;
     batch.count(Outcome::Done, usize::try_from(idle).unwrap_or(usize::MAX), idle);
     left = left.saturating_sub(idle);
-    let items = if left == 0 { Vec::new() } else { items::list_runnable(tx, batch.task(), left).await? };
+    if left == 0 {
+        return Ok(if is_over(tx, batch.task()).await? { Step::Done } else { Step::More });
+    }
+    let items = items::list_runnable(tx, batch.task(), left).await?;
     if items.is_empty() {
         let pending = items::count_pending(tx, batch.task()).await?;
         return Ok(match (pending, went_on || idle > 0) {
