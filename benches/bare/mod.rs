@@ -22,9 +22,9 @@ pub(crate) async fn connect(server: &TestServer) -> DatabaseConnection {
     db
 }
 
-/// Inserts rows in one statement and one commit.
+/// Inserts rows in one statement.
 pub(crate) async fn insert(
-    db: &DatabaseConnection,
+    db: &impl ConnectionTrait,
     table: &'static str,
     columns: &[&'static str],
     rows: impl Iterator<Item = Vec<Value>>,

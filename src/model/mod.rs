@@ -11,6 +11,7 @@ pub mod import;
 pub mod json;
 pub mod lifecycle;
 pub mod patch;
+pub mod pseudonym;
 pub mod query;
 pub mod reason;
 pub mod revocation;

@@ -3,7 +3,7 @@
 //! Erasing works through it, so that a user's trace cannot be forgotten in a table; a test fails where a
 //! migration adds a column that does not stand here.
 
-use self::Trace::{Author, Call, Cascade, Channel, Itself, Pseudonym, Row, System};
+use self::Trace::{Author, Call, Cascade, Channel, Item, Itself, Pseudonym, Row, System};
 
 /// What becomes of an id in a column when its user is deleted without a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Trace {
     System,
     /// It names a pseudonym.
     Pseudonym,
+    /// It names a pseudonym, and so does what was said of the task.
+    Item,
     /// The row goes with the user's by itself.
     Cascade,
 }
@@ -361,7 +363,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "task_items",
         plain: &["app_id", "task_id", "idx", "outcome", "reason"],
-        names: &[("user_id", Pseudonym)],
+        names: &[("user_id", Item)],
         ..NOTHING
     },
     Table {

@@ -31,22 +31,22 @@ pub async fn find_row(db: &Db, app: AppId, id: TaskId) -> Result<Option<task::Mo
     Ok(task::Entity::find_by_id((app.0, id.to_string())).one(db).await?)
 }
 
-/// The task of a request, with the hash of its body.
-pub async fn find_by_request(
+/// The tasks of requests, each with the hash of its body.
+pub async fn list_by_request(
     db: &Db,
     app: AppId,
-    request_id: &str,
-) -> Result<Option<(Task, Option<Vec<u8>>)>, StoreError> {
-    let row = task::Entity::find()
+    request_ids: &[&str],
+) -> Result<Vec<(Task, Option<Vec<u8>>)>, StoreError> {
+    let rows = task::Entity::find()
         .filter(task::Column::AppId.eq(app.0))
-        .filter(task::Column::RequestId.eq(request_id))
-        .one(db)
+        .filter(task::Column::RequestId.is_in(request_ids.iter().copied()))
+        .all(db)
         .await?;
-    row.map(|row| {
-        let hash = row.request_hash.clone();
+    let with_hash = |mut row: task::Model| {
+        let hash = row.request_hash.take();
         Ok((Task::try_from(row)?, hash))
-    })
-    .transpose()
+    };
+    rows.into_iter().map(with_hash).collect()
 }
 
 /// Tasks of `app`, newest first.

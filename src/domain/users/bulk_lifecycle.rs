@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::erased;
 use crate::domain::jobs::lifecycle::{MoveParams, kind_of};
 use crate::domain::{Call, Domain, Error};
 use crate::engine::NewTask;
@@ -98,14 +99,20 @@ impl Domain {
         }
     }
 
-    /// The task that the same request made before.
+    /// The task that the same request made before, whose name may have been kept without the ids of those whom it
+    /// has erased.
     pub(super) async fn repeated(&self, call: &Call, new: &NewTask) -> Result<Option<Task>, Error> {
         let Some(request) = &new.request else { return Ok(None) };
         let db = self.read(call.deadline).await?;
-        match tasks::find_by_request(&db, call.app(), &request.id).await? {
-            Some((task, Some(hash))) if hash == request.hash => Ok(Some(task)),
-            Some(_) => Err(Error::RequestIdReused),
-            None => Ok(None),
+        let users = new.items.iter().map(|item| item.user_id.as_str());
+        let without_erased = erased::replace_ids(&self.vault, call.app(), &request.id, users);
+        let ids: Vec<&str> =
+            std::iter::once(&request.id).chain(&without_erased).map(String::as_str).collect();
+        let mut found = tasks::list_by_request(&db, call.app(), &ids).await?;
+        match found.iter().position(|(_, hash)| hash.as_ref() == Some(&request.hash)) {
+            Some(at) => Ok(Some(found.swap_remove(at).0)),
+            None if found.is_empty() => Ok(None),
+            None => Err(Error::RequestIdReused),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::domain::tokens::revoke;
 use crate::domain::vault::{Vault, hex};
 use crate::model::id::AppId;
+use crate::model::pseudonym::replace_id;
 use crate::storage::upsert::Stored;
 use crate::storage::{StoreError, Tx, erased};
 
@@ -33,6 +34,20 @@ pub(in crate::domain) fn system_id(vault: &Vault, app: AppId, id: &str) -> Strin
 /// What stands for a user in tasks.
 pub(in crate::domain) fn pseudonym(vault: &Vault, app: AppId, id: &str) -> String {
     format!("erased-{}", short(&hash(vault, "pseudonym", app, id)))
+}
+
+/// `text` without those of `ids` that stand in it as words, as it is kept once they are erased; `None` where
+/// there is none.
+pub(in crate::domain) fn replace_ids<'a>(
+    vault: &Vault,
+    app: AppId,
+    text: &str,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    ids.into_iter().filter(|id| text.contains(id)).fold(None, |replaced: Option<String>, id| {
+        let before = replaced.as_deref().unwrap_or(text);
+        replace_id(before, id, &pseudonym(vault, app, id)).or(replaced)
+    })
 }
 
 /// Lets new users among `users` begin as if their tokens had been revoked when whoever had their ids before

@@ -10,6 +10,7 @@ mod makers;
 mod preview;
 mod shared;
 mod targets;
+mod tasks;
 mod traces;
 mod users;
 

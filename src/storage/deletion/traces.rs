@@ -80,6 +80,7 @@ async fn erase_one(
     let stand_in = match trace {
         Trace::Itself | Trace::Cascade => return Ok(0),
         Trace::Row => return delete_some(tx, table, which, limit).await,
+        Trace::Item => return super::tasks::erase_items(tx, scope, limit).await,
         // Removed by their own stages.
         Trace::Author if !scope.stand_ins.keeps_authors => return Ok(0),
         Trace::Author if ["messages", "reactions"].contains(&table) => return Ok(0),

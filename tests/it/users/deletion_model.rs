@@ -243,7 +243,7 @@ impl Deletion<'_> {
                     Trace::Channel => heir(self.plan.channel_heir),
                     Trace::Call => heir(self.plan.call_heir),
                     Trace::System | Trace::Author => SYSTEM,
-                    Trace::Itself | Trace::Row | Trace::Cascade | Trace::Pseudonym => {
+                    Trace::Itself | Trace::Row | Trace::Cascade | Trace::Pseudonym | Trace::Item => {
                         rows.retain(|row| !self.is_of(row, column));
                         continue;
                     }

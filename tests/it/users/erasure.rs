@@ -2,6 +2,7 @@
 //! the files does, by itself and soon.
 
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::harness::{
     Answer, Backend, Kind, Place, TestServer, each_backend, eventually, item, pb, struct_of, user,
@@ -125,15 +126,25 @@ each_backend! {
         let token = server.user_token(CANARY).await;
         let request = pb::ConnectUserRequest { token, ..Default::default() };
         server.users().connect_user(request).await.answered();
-        // Tasks that named it, and one that it asked for.
+        // Tasks about others, too, about it alone, and one that it asked for.
         let mark = pb::DeactivateUsersRequest {
             user_ids: vec![CANARY.to_owned(), "eve".to_owned()],
             mark_messages_deleted: true,
             mark_channels_deleted: true,
+            reason: format!("{CANARY} and (eve) quarrel"),
+            request_id: format!("off:{CANARY}"),
             ..Default::default()
         };
         let task = server.users().deactivate_users(mark).await.answered().task.unwrap();
         server.completed(&task).await;
+        let alone = pb::ReactivateUsersRequest {
+            user_ids: vec![CANARY.to_owned()],
+            reason: "words that only the canary knows".to_owned(),
+            request_id: "about the canary".to_owned(),
+            ..Default::default()
+        };
+        let alone = server.users().reactivate_users(alone).await.answered().task.unwrap();
+        server.completed(&alone).await;
         let asked = pb::ReactivateUsersRequest {
             user_ids: vec!["eve".to_owned()],
             created_by_id: CANARY.to_owned(),
@@ -143,13 +154,28 @@ each_backend! {
         server.completed(&asked).await;
         assert!(server.backend().holds(server.place(), CANARY).await, "the canary can be found at all");
 
-        let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
+        let request = pb::DeleteUsersRequest {
+            reason: format!("Ticket 7 of {CANARY}."),
+            request_id: format!("erase-{CANARY}"),
+            ..hard()
+        };
+        let erased = server.users().delete_users(request.clone()).await.answered().task.unwrap();
         server.completed(&erased).await;
         is_clean(server.backend(), server.place()).await;
-        for task in [&task, &erased] {
-            let items = server.items(&task.task_id).await;
-            assert!(items[0].user_id.starts_with("erased-"), "{}", items[0].user_id);
-        }
+        let pseudonym = server.items(&erased.task_id).await[0].user_id.clone();
+        assert!(pseudonym.starts_with("erased-"), "{pseudonym}");
+        assert_eq!(server.items(&task.task_id).await[0].user_id, pseudonym);
+        let words = async |task: &pb::Task| {
+            let task = server.task(&task.task_id).await;
+            [task.reason, task.request_id]
+        };
+        assert_eq!(words(&task).await, [format!("{pseudonym} and (eve) quarrel"), format!("off:{pseudonym}")]);
+        assert_eq!(words(&alone).await, ["", ""]);
+        assert_eq!(words(&erased).await, [format!("Ticket 7 of {pseudonym}."), format!("erase-{pseudonym}")]);
+        let repeated = server.users().delete_users(request.clone()).await.answered().task.unwrap();
+        assert_eq!(repeated.task_id, erased.task_id);
+        let other = pb::DeleteUsersRequest { reason: "another".to_owned(), ..request };
+        server.users().delete_users(other).await.refused(Code::AlreadyExists, "REQUEST_ID_REUSED");
         assert!(server.task(&asked.task_id).await.created_by_id.starts_with("erased-"));
 
         // What was its stays deleted, and belongs to nobody who can be found.
