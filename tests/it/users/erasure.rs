@@ -221,7 +221,13 @@ each_backend! {
         let filter = Some(struct_of(json!({"name": {"$autocomplete": CANARY}})));
         server.users().query_users(pb::QueryUsersRequest { filter, ..Default::default() }).await.answered();
         server.with_token(&token).users().get_users(pb::GetUsersRequest::default()).await.unwrap_err();
-        let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
+        let request = pb::DeleteUsersRequest {
+            reason: CANARY.to_owned(),
+            request_id: CANARY.to_owned(),
+            created_by_id: CANARY.to_owned(),
+            ..hard()
+        };
+        let erased = server.users().delete_users(request).await.answered().task.unwrap();
         server.completed(&erased).await;
         let log = server.log();
         assert!(log.contains("TRACE") || log.contains("DEBUG"), "everything is logged that is: {log}");
