@@ -11,6 +11,7 @@
     reason = "it prints what it measured, and ends where it cannot measure"
 )]
 
+mod bare;
 #[path = "../tests/it/harness/mod.rs"]
 #[expect(dead_code, unused_imports, unused_macros, reason = "a measurement needs less than the tests")]
 mod harness;
@@ -18,8 +19,7 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::{Backend, Kind, TestServer, item, pb};
-use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Value};
+use sea_orm::{DatabaseConnection, Value};
 use serde_json::json;
 
 const USERS: usize = 1_000;
@@ -61,14 +61,14 @@ fn main() {
 async fn measure(name: &str, backend: &Backend, rows: usize) {
     let server = backend.start_with(&["--request-timeout", "10m"]).await;
     seed(&server).await;
-    let db = connect(&server).await;
-    let (mut imported, mut bare) = (Duration::ZERO, Duration::ZERO);
+    let db = bare::connect(&server).await;
+    let (mut ours, mut theirs) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
-        imported += import(&server, &format!("i{round}"), rows).await;
-        bare += insert(&db, &format!("b{round}"), rows).await;
+        ours += import(&server, &format!("i{round}"), rows).await;
+        theirs += insert(&db, &format!("b{round}"), rows).await;
     }
     let count = u32::try_from(2 * rows * ROUNDS).unwrap();
-    let (imported, bare) = (f64::from(count) / imported.as_secs_f64(), f64::from(count) / bare.as_secs_f64());
+    let (imported, bare) = (f64::from(count) / ours.as_secs_f64(), f64::from(count) / theirs.as_secs_f64());
     println!("{name:<10} {count:>9} {imported:>12.0} {bare:>12.0} {:>6.2}", imported / bare);
     db.close().await.unwrap();
     server.stop().await;
@@ -137,7 +137,7 @@ async fn insert(db: &DatabaseConnection, prefix: &str, rows: usize) -> Duration 
                 1_i64.into(),
             ]
         });
-        statement(db, "messages", &MESSAGE, messages).await;
+        bare::insert(db, "messages", &MESSAGE, messages).await;
         let reactions = chunk.iter().map(|number| -> Vec<Value> {
             let (message, user) = (format!("{prefix}-{number}"), format!("u{}", (number + 1) % USERS));
             vec![
@@ -150,38 +150,7 @@ async fn insert(db: &DatabaseConnection, prefix: &str, rows: usize) -> Duration 
                 1_i64.into(),
             ]
         });
-        statement(db, "reactions", &REACTION, reactions).await;
+        bare::insert(db, "reactions", &REACTION, reactions).await;
     }
     begun.elapsed()
-}
-
-async fn statement(
-    db: &DatabaseConnection,
-    table: &'static str,
-    columns: &[&'static str],
-    rows: impl Iterator<Item = Vec<Value>>,
-) {
-    let mut insert = Query::insert();
-    insert.into_table(table).columns(columns.iter().copied());
-    for row in rows {
-        insert.values(row.into_iter().map(Expr::val)).unwrap();
-    }
-    db.execute(&insert).await.unwrap();
-}
-
-/// A connection beside the server's, with the same settings.
-async fn connect(server: &TestServer) -> DatabaseConnection {
-    let place = server.place();
-    let file = place.data_dir.join("usher.db");
-    let url = place.url.clone().unwrap_or_else(|| format!("sqlite:{}?mode=rw", file.display()));
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).sqlx_logging(false);
-    let db = Database::connect(options).await.unwrap();
-    if server.kind() == Kind::Sqlite {
-        for setting in ["synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "cache_size = -8192"]
-        {
-            db.execute_unprepared(&format!("PRAGMA {setting}")).await.unwrap();
-        }
-    }
-    db
 }
