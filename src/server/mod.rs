@@ -2,10 +2,10 @@
 
 pub mod admin;
 pub mod config;
+mod connection;
 mod drain;
 mod first_start;
 mod greeting;
-mod handshake;
 mod health;
 mod open;
 mod serve;

@@ -15,9 +15,9 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
 use super::config::{Config, Reflection};
+use super::connection::Timed;
 use super::drain::Drain;
 use super::first_start::{DefaultKey, default_key};
-use super::handshake::Timed;
 use super::open::{Opened, StartError, open};
 use super::{health, telemetry};
 use crate::domain::vault::stored;
