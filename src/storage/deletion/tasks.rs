@@ -5,7 +5,7 @@ use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
-use super::Scope;
+use super::{Scope, any, where_is};
 use crate::model::pseudonym::replace_id;
 use crate::storage::entity::{task, task_item};
 use crate::storage::{StoreError, Tx};
@@ -75,10 +75,24 @@ async fn erase_words(tx: &Tx, scope: &Scope, ids: &[String]) -> Result<u64, Stor
                 continue;
             }
             update.value(Reason, reason.unwrap_or(task.reason));
-            update.value(RequestId, request_id.or(task.request_id));
+            match request_id {
+                // Kept for somebody who had the id before; the older one stays, and nothing hinders the erasure.
+                Some(id) if is_taken(tx, scope, &id).await? => {
+                    update.value(RequestId, None::<String>).value(RequestHash, None::<Vec<u8>>);
+                }
+                Some(id) => {
+                    update.value(RequestId, id);
+                }
+                None => {}
+            }
         }
         update.table(task::Entity).and_where(AppId.eq(scope.app.0)).and_where(Id.eq(task.id));
         rows += tx.execute(&update).await?.rows_affected();
     }
     Ok(rows)
+}
+
+/// Whether a request of that name is remembered.
+async fn is_taken(tx: &Tx, scope: &Scope, request_id: &str) -> Result<bool, StoreError> {
+    any(tx, "tasks", where_is(scope.app, "request_id", request_id)).await
 }

@@ -184,6 +184,28 @@ each_backend! {
         assert!(group.deleted_at.is_some() && group.created_by_id.starts_with("delete-user-"), "{group:?}");
     }
 
+    async fn a_request_that_was_made_about_an_earlier_bearer_of_the_id_hinders_nothing(server: TestServer) {
+        server.seed(&["bob".to_owned(), "eve".to_owned()]).await;
+        // Only one of the two whom the request's name tells is erased: it is not known again, and made anew.
+        let off = || pb::DeactivateUsersRequest {
+            user_ids: [CANARY, "bob", "eve"].map(str::to_owned).into(),
+            request_id: format!("off:{CANARY}:bob"),
+            ..Default::default()
+        };
+        let mut tasks = Vec::new();
+        for _ in 0..2 {
+            server.seed(&[CANARY.to_owned()]).await;
+            let task = server.users().deactivate_users(off()).await.answered().task.unwrap();
+            server.completed(&task).await;
+            let erased = server.users().delete_users(hard()).await.answered().task.unwrap();
+            server.completed(&erased).await;
+            tasks.push(task.task_id);
+        }
+        is_clean(server.backend(), server.place()).await;
+        assert!(server.task(&tasks[0]).await.request_id.starts_with("off:erased-"));
+        assert_eq!(server.task(&tasks[1]).await.request_id, "", "another task has that name");
+    }
+
     async fn a_long_reader_keeps_what_is_erased_no_longer_than_it_reads(server: TestServer) {
         server.imported("world", &world()).await;
         let reader = server.backend().reader(server.place()).await;
