@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Alias, Expr, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait as _, EntityTrait, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
@@ -136,6 +136,20 @@ pub async fn lock_ids(
     tx.backend().lock(QueryTrait::query(&mut select));
     let ids: Vec<(String,)> = narrow::list(tx, select.into_query(), &["id"]).await?;
     Ok(ids.into_iter().map(|(id,)| id).collect())
+}
+
+/// Locks those of `ids` that exist, in id order, where the database locks rows; deleted ones too.
+pub async fn lock_rows(tx: &Tx, app: AppId, ids: impl IntoIterator<Item = &str>) -> Result<(), StoreError> {
+    if tx.backend().locks_rows() {
+        let mut select = those(tx, app, ids).select_only().column(user::Column::Id);
+        tx.backend().lock(QueryTrait::query(&mut select));
+        // Counted, so that they need not be sent.
+        let count = Expr::cust("COUNT(*)");
+        let locked =
+            Query::select().expr(count).from_subquery(select.into_query(), Alias::new("locked")).take();
+        tx.query_one(&locked).await?;
+    }
+    Ok(())
 }
 
 /// Stores users and their terms, each under a version one above the stored one or 1, as [`lock_users`] told.

@@ -66,7 +66,7 @@ impl Domain {
         if let Some(task) = self.repeated(call, &new).await? {
             return Ok(task);
         }
-        let (engine, now, this) = (self.engine.clone(), self.now(), Arc::new((new.clone(), command)));
+        let (engine, now, this) = (self.engine.clone(), self.now(), Arc::new((new, command)));
         let shared = Arc::clone(&this);
         let accepted = self
             .write(call.deadline, move |tx| {
@@ -74,7 +74,7 @@ impl Domain {
                 async move { accept(&tx, &engine, &shared.0, &shared.1, now).await }
             })
             .await;
-        let task = self.accepted(call, &new, accepted).await?;
+        let task = self.accepted(call, &this.0, accepted).await?;
         let hidden = this.0.items.iter().filter(|item| item.outcome == Outcome::Pending);
         let ids: Vec<UserId> = hidden.map(|item| UserId::stored(item.user_id.clone())).collect();
         self.standings.forget_users(call.app(), ids.iter());
@@ -151,22 +151,23 @@ pub(super) async fn accept(
     command: &DeleteUsers,
     now: Timestamp,
 ) -> Result<Task, Error> {
-    let app = new.app;
+    let (app, mut new) = (new.app, new.clone());
     let asked = new.items.iter().filter(|item| item.outcome == Outcome::Pending);
-    let mut ids: Vec<&str> = asked.map(|item| item.user_id.as_str()).collect();
-    ids.extend(command.heirs().map(|(_, _, heir)| heir.as_str()));
-    let existing = upsert::lock_ids(tx, app, ids).await?;
-    let heirs = upsert::lock_users(tx, app, command.heirs().map(|(_, _, heir)| heir.as_str())).await?;
+    let ids: Vec<&str> = asked.map(|item| item.user_id.as_str()).collect();
+    let heirs = || command.heirs().map(|(_, _, heir)| heir.as_str());
+    upsert::lock_rows(tx, app, ids.iter().copied().chain(heirs())).await?;
+    let found = upsert::lock_users(tx, app, heirs()).await?;
     for (_, field, heir) in command.heirs() {
-        check_heir(field, heirs.get(heir.as_str()).map(|stored| &*stored.user))?;
+        check_heir(field, found.get(heir.as_str()).map(|stored| &*stored.user))?;
     }
-    let items: Vec<Item> = new.items.iter().cloned().map(|item| known(item, &existing)).collect();
-    let hidden: Vec<String> = items
-        .iter()
-        .filter(|item| item.outcome == Outcome::Pending)
-        .map(|item| item.user_id.clone())
-        .collect();
-    let task = engine.insert(tx, &NewTask { items, ..new.clone() }).await?;
+    let erasing = command.plan.user == Mode::Hard;
+    let hidden = deletion::hide(tx, app, &ids, &new.id.to_string(), erasing, now).await?;
+    // Nearly always all were live, and so exist.
+    if hidden < ids.len() as u64 {
+        let existing = upsert::lock_ids(tx, app, ids).await?;
+        new.items.iter_mut().for_each(|item| fail_missing(item, &existing));
+    }
+    let task = engine.insert(tx, &new).await?;
     for (shared, _, heir) in command.heirs() {
         deletion::insert_heir(tx, &task, shared, heir.as_str()).await?;
     }
@@ -177,17 +178,15 @@ pub(super) async fn accept(
             deletion::insert_targets(tx, &task, shared).await?;
         }
     }
-    let erasing = command.plan.user == Mode::Hard;
-    deletion::hide(tx, app, &hidden, &task.id.to_string(), erasing, now).await?;
     Ok(engine.accept(tx, task).await?)
 }
 
-/// The item, over already where nobody has its id.
-fn known(item: Item, existing: &HashSet<String>) -> Item {
-    if item.outcome != Outcome::Pending || existing.contains(&item.user_id) {
-        return item;
+/// Ends the item where nobody has its id.
+fn fail_missing(item: &mut Item, existing: &HashSet<String>) {
+    if item.outcome == Outcome::Pending && !existing.contains(&item.user_id) {
+        item.outcome = Outcome::Failed;
+        item.reason = Some(Reason::UserNotFound.as_str().to_owned());
     }
-    Item { outcome: Outcome::Failed, reason: Some(Reason::UserNotFound.as_str().to_owned()), ..item }
 }
 
 fn check_heir(field: &'static str, user: Option<&User>) -> Result<(), Error> {

@@ -76,6 +76,9 @@ pub trait Backend: Send + Sync {
     /// The database's clock, in microseconds since the epoch; alike for every replica.
     fn now(&self) -> Expr;
 
+    /// Whether rows are locked; else whatever a transaction reads stands still.
+    fn locks_rows(&self) -> bool;
+
     /// Makes `select` lock the rows it finds until the end of the transaction.
     fn lock(&self, select: &mut SelectStatement);
 

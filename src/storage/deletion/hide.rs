@@ -15,6 +15,7 @@ use crate::model::task::{Task, TaskState};
 use crate::storage::entity::{task, task_item, user};
 use crate::storage::items::by_user_and_pending;
 use crate::storage::terms::write::raise_version;
+use crate::storage::upsert::lock_rows;
 use crate::storage::{Db, StoreError, Tx};
 
 /// Users per statement.
@@ -31,23 +32,24 @@ pub struct Later {
     pub params: serde_json::Value,
 }
 
-/// Hides those of `ids` who are live, whom the transaction has locked; with `erasing`, nothing new may come
-/// to any of them.
+/// Hides those of `ids` who are live, whom the transaction has locked, and tells how many they were; with
+/// `erasing`, nothing new may come to any of them.
 pub async fn hide(
     tx: &Tx,
     app: AppId,
-    ids: &[String],
+    ids: &[&str],
     task: &str,
     erasing: bool,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
+    let mut hidden = 0;
     for chunk in ids.chunks(CHUNK) {
         let mut update = changed(tx, app, chunk, now);
         update
             .value(user::Column::DeletedAt, now.micros())
             .value(user::Column::DeletedBy, task)
             .and_where(user::Column::DeletedAt.is_null());
-        tx.execute(&update).await?;
+        hidden += tx.execute(&update).await?.rows_affected();
         if erasing {
             let mut update = Query::update();
             update
@@ -58,7 +60,7 @@ pub async fn hide(
             tx.execute(&update).await?;
         }
     }
-    Ok(())
+    Ok(hidden)
 }
 
 /// For each of `ids`, deletions that are pending, but for `except`; the first one accepted is the first.
@@ -124,7 +126,7 @@ pub async fn release(
         let Some((last, _)) = pending.last() else { return Ok(()) };
         after = *last;
         let ids: Vec<String> = pending.into_iter().map(|(_, id)| id).collect();
-        crate::storage::upsert::lock_ids(tx, task.app, ids.iter().map(String::as_str)).await?;
+        lock_rows(tx, task.app, ids.iter().map(String::as_str)).await?;
         let later = list_later(tx, task.app, &task.kind, &ids, task).await?;
 
         // By what they are given back to: the next deletion, if any, and whether anything is to be erased.
@@ -168,7 +170,7 @@ async fn give_back(
 }
 
 /// An update of these users that callers can see.
-pub(super) fn changed(tx: &Tx, app: AppId, ids: &[String], now: Timestamp) -> UpdateStatement {
+pub(super) fn changed(tx: &Tx, app: AppId, ids: &[impl AsRef<str>], now: Timestamp) -> UpdateStatement {
     use user::Column::{AppId as App, UpdatedAt};
     // `updated_at` never goes back, whatever the clocks of replicas say.
     let updated_at = Expr::case(Expr::col(UpdatedAt).gt(now.micros()), Expr::col(UpdatedAt));
@@ -182,7 +184,7 @@ pub(super) fn changed(tx: &Tx, app: AppId, ids: &[String], now: Timestamp) -> Up
     update
 }
 
-fn one_of(tx: &Tx, ids: &[String]) -> Expr {
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+fn one_of(tx: &Tx, ids: &[impl AsRef<str>]) -> Expr {
+    let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
     tx.backend().json().is_one_of(Expr::col(user::Column::Id), &ids)
 }

@@ -164,6 +164,10 @@ impl Backend for Postgres {
         Expr::cust("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
     }
 
+    fn locks_rows(&self) -> bool {
+        true
+    }
+
     fn lock(&self, select: &mut SelectStatement) {
         select.lock(LockType::Update);
     }

@@ -59,7 +59,7 @@ impl JsonDialect for SqliteJson {
     }
 
     fn is_one_of(&self, left: Expr, texts: &[&str]) -> Expr {
-        let texts = Expr::val(serde_json::json!(texts).to_string());
+        let texts = Expr::val(serde_json::to_string(texts).unwrap_or_default());
         Expr::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [left, texts])
     }
 
