@@ -142,6 +142,17 @@ fn keys_of(app: AppId) -> Select<app_key::Entity> {
         .order_by_asc(app_key::Column::Kid)
 }
 
+/// The number of the task of the app that was accepted last.
+pub async fn last_accepted_seq(db: &Db, app: AppId) -> Result<i64, StoreError> {
+    let select = Query::select()
+        .column(app::Column::AcceptedSeq)
+        .from(app::Entity)
+        .and_where(Expr::col(app::Column::Id).eq(app.0))
+        .take();
+    let row = db.query_one(&select).await?.ok_or_else(|| StoreError::corrupt("the app is gone"))?;
+    Ok(row.try_get("", "accepted_seq")?)
+}
+
 /// Draws the next number of accepted work of `app`.
 ///
 /// The app's row stays locked until the end of the transaction, so numbers follow the order of commits:

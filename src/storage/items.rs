@@ -88,6 +88,19 @@ pub async fn has_pending_work(db: &Db, app: AppId, user: &str) -> Result<bool, S
     Ok(!list_waiting(db, app, std::iter::once(user), None).await?.is_empty())
 }
 
+/// Whether any of `users` has a pending item, be its task still to run or not.
+pub async fn has_any_pending(db: &Db, app: AppId, users: &[&str]) -> Result<bool, StoreError> {
+    let pending = Query::select()
+        .expr(Expr::cust("1"))
+        .from(task_item::Entity)
+        .and_where(Expr::col(task_item::Column::AppId).eq(app.0))
+        .and_where(db.backend().json().is_one_of(Expr::col(task_item::Column::UserId), users))
+        .and_where(by_user_and_pending())
+        .limit(1)
+        .take();
+    Ok(db.query_one(&pending).await?.is_some())
+}
+
 /// Sets the outcome of items by their index.
 pub async fn update_outcomes(
     tx: &Tx,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::walk::{self, Verdict, Walk};
 use crate::domain::users::erased;
@@ -20,12 +21,29 @@ use crate::storage::{StoreError, Tx};
 /// Its name.
 pub const KIND: &str = "delete_users";
 
+/// Where it is noted in the parameters of a task, beside the plan.
+const UNDISTURBED_AT: &str = "undisturbed_at";
+
 /// Deletes the users of a task, who are hidden already.
 pub struct DeleteUsers(pub Arc<Vault>);
 
 /// What a task is to do.
-pub fn plan_of(params: &serde_json::Value) -> Result<DeletePlan, StoreError> {
+pub fn plan_of(params: &Value) -> Result<DeletePlan, StoreError> {
     serde_json::from_value(params.clone()).map_err(|_| StoreError::corrupt("tasks.params"))
+}
+
+/// Notes in `params` that a task accepted at this place in the queue has hidden all its users, and has them to
+/// itself.
+pub fn note_undisturbed(params: &mut Value, place: i64) {
+    if let Some(params) = params.as_object_mut() {
+        params.insert(UNDISTURBED_AT.to_owned(), place.into());
+    }
+}
+
+/// Whether it has them to itself still: a task that is tried again takes another place, behind whatever was
+/// accepted since.
+fn is_undisturbed(task: &Task) -> bool {
+    task.params.get(UNDISTURBED_AT).and_then(Value::as_i64) == Some(task.accepted_seq)
 }
 
 #[async_trait]
@@ -93,7 +111,7 @@ impl Walk for DeleteUsers {
     async fn end_idle(&self, tx: &Tx, task: &Task, stages: &[Stage], limit: u64) -> Result<u64, StoreError> {
         match plan_of(&task.params)?.user {
             // Hidden is all that they are to be.
-            Mode::Soft => deletion::end_idle(tx, task, stages, limit).await,
+            Mode::Soft => deletion::end_idle(tx, task, stages, is_undisturbed(task), limit).await,
             _ => Ok(0),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::bulk_lifecycle::to_items;
-use crate::domain::jobs::deletion::KIND;
+use crate::domain::jobs::deletion::{KIND, note_undisturbed};
 use crate::domain::vault::Vault;
 use crate::domain::{Call, Domain, Error, Subject};
 use crate::engine::{Engine, NewTask};
@@ -163,7 +163,11 @@ pub(super) async fn accept(
     let erasing = command.plan.user == Mode::Hard;
     let hidden = deletion::hide(tx, app, &ids, &new.id.to_string(), erasing, now).await?;
     // Nearly always all were live, and so exist.
-    if hidden < ids.len() as u64 {
+    if hidden == ids.len() as u64 {
+        if let Some(place) = deletion::undisturbed_place(tx, app, &ids).await? {
+            note_undisturbed(&mut new.params, place);
+        }
+    } else {
         let existing = upsert::lock_ids(tx, app, ids).await?;
         new.items.iter_mut().for_each(|item| fail_missing(item, &existing));
     }

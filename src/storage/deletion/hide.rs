@@ -16,7 +16,7 @@ use crate::storage::entity::{task, task_item, user};
 use crate::storage::items::by_user_and_pending;
 use crate::storage::terms::write::raise_version;
 use crate::storage::upsert::lock_rows;
-use crate::storage::{Db, StoreError, Tx};
+use crate::storage::{Db, StoreError, Tx, apps, items};
 
 /// Users per statement.
 const CHUNK: usize = 1_000;
@@ -61,6 +61,17 @@ pub async fn hide(
         }
     }
     Ok(hidden)
+}
+
+/// The place in the queue at which a task that has hidden all of `ids`, and has no items yet, has them to itself
+/// until it ends: no other one has any of them still to come, and whoever is accepted later waits. `None` where
+/// that cannot be said, or takes longer to find out than it saves.
+pub async fn undisturbed_place(tx: &Tx, app: AppId, ids: &[&str]) -> Result<Option<i64>, StoreError> {
+    // Where several write, others are accepted meanwhile.
+    if tx.backend().locks_rows() || items::has_any_pending(tx, app, ids).await? {
+        return Ok(None);
+    }
+    Ok(Some(apps::last_accepted_seq(tx, app).await? + 1))
 }
 
 /// For each of `ids`, deletions that are pending, but for `except`; the first one accepted is the first.

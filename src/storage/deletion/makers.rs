@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::ConnectionTrait as _;
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Order, Query};
+use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Order, Query, SelectStatement};
 
 use super::texts;
 use crate::model::deletion::{Made, Reacted, Shared, Stage};
@@ -52,10 +52,16 @@ fn has_made(stages: &[Stage], of: &'static str, id: &'static str) -> Option<Cond
             .and_where(Expr::col((table, "app_id")).equals((of, "app_id")))
             .and_where(Expr::col((table, column)).equals((of, id)))
             .take();
-        // Not a row of a subquery with LIMIT: PostgreSQL would read tables, sure to find one soon.
-        Expr::exists(made)
+        found(table, made)
     };
     (!tables.is_empty()).then(|| tables.into_iter().map(rows).fold(Condition::any(), Condition::add))
+}
+
+/// That `rows`, of one item or user, are found in the table. One that nobody uses is asked once, not for each.
+fn found(table: &'static str, rows: SelectStatement) -> Condition {
+    let any = Query::select().expr(Expr::cust("1")).from(table).take();
+    // Not a row of a subquery with LIMIT: PostgreSQL would read tables, sure to find one soon.
+    Condition::all().add(Expr::exists(any)).add(Expr::exists(rows))
 }
 
 /// Those of `ids` for whom any of these `stages`, which are of content, has something to do, but for targets.
@@ -78,11 +84,18 @@ pub async fn list_makers(
 }
 
 /// Ends, as done, those of the next `limit` pending items of a deletion whose users it has hidden and who have
-/// nothing that its `stages`, which are of content, deal with; tells how many.
+/// nothing that its `stages`, which are of content, deal with; tells how many. An `undisturbed` one has hidden
+/// all, and waits for no other task.
 ///
 /// In one statement: an item takes longer to be read than to be ended. Whatever is less simple is left: users
 /// of other tasks, too.
-pub async fn end_idle(tx: &Tx, task: &Task, stages: &[Stage], limit: u64) -> Result<u64, StoreError> {
+pub async fn end_idle(
+    tx: &Tx,
+    task: &Task,
+    stages: &[Stage],
+    undisturbed: bool,
+    limit: u64,
+) -> Result<u64, StoreError> {
     const ITEMS: &str = "task_items";
     let id = task.id.to_string();
     let item = |column: &'static str| Expr::col((ITEMS, column));
@@ -118,8 +131,8 @@ pub async fn end_idle(tx: &Tx, task: &Task, stages: &[Stage], limit: u64) -> Res
         .and_where(by_user_and_pending())
         .take();
     let busy = Condition::any()
-        .add(Expr::exists(target))
-        .add(Expr::exists(of_another_task))
+        .add(found("deletion_targets", target))
+        .add_option((!undisturbed).then(|| Expr::exists(of_another_task)))
         .add_option(has_made(stages, ITEMS, "user_id"))
         .not();
     let mut update = Query::update();
@@ -127,7 +140,7 @@ pub async fn end_idle(tx: &Tx, task: &Task, stages: &[Stage], limit: u64) -> Res
         .table(ITEMS)
         .value("outcome", Outcome::Done.code())
         .and_where(tx.backend().among(next))
-        .and_where(Expr::exists(hidden))
+        .and_where_option((!undisturbed).then(|| Expr::exists(hidden)))
         .cond_where(busy);
     Ok(tx.execute(&update).await?.rows_affected())
 }

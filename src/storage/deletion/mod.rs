@@ -17,7 +17,7 @@ mod users;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
 
-pub use self::hide::{Later, hide, list_later, release};
+pub use self::hide::{Later, hide, list_later, release, undisturbed_place};
 pub use self::makers::{end_idle, list_makers};
 pub use self::preview::{Preview, preview};
 pub use self::shared::first_mark;

@@ -76,6 +76,30 @@ each_backend! {
         server.deactivate(&ids[1]).await;
     }
 
+    async fn a_deletion_taken_up_again_comes_after_what_was_accepted_meanwhile(backend: Backend) {
+        let launch = backend.launch().flag("--task-batch", "5").flag("--task-max-failures", "1");
+        let server = launch.failpoints("task_before_commit=1*off->1*panic->off").start().await;
+        let ids = user_ids("u", 20);
+        server.seed(&ids).await;
+        let request = pb::DeleteUsersRequest { user_ids: ids.clone(), ..Default::default() };
+        let deletion = server.users().delete_users(request).await.answered().task.unwrap();
+        let failed = server.watch(&deletion).await.end().await;
+        assert_eq!((failed.state(), failed.users_done), (pb::TaskState::Failed, 5));
+
+        let request = pb::RestoreUsersRequest { user_ids: ids.clone(), ..Default::default() };
+        let restoration = server.users().restore_users(request).await.answered().task.unwrap();
+        assert_eq!(server.completed(&restoration).await.users_failed, 0);
+        assert!(server.read(&ids).await.iter().all(|user| user.deleted_at.is_none()));
+
+        let request = pb::RetryTaskRequest { task_id: deletion.task_id.clone() };
+        let retried = server.tasks().retry_task(request).await.answered().task.unwrap();
+        let ended = server.completed(&retried).await;
+        assert_eq!((ended.users_done, ended.users_failed, ended.users_unchanged), (20, 0, 0));
+        let users = server.read(&ids).await.into_iter();
+        let left: Vec<String> = users.filter(|user| user.deleted_at.is_none()).map(|user| user.id).collect();
+        assert_eq!(left, ids[..5], "whom it had not come to was deleted again, the others stay restored");
+    }
+
     async fn a_task_on_other_users_does_not_wait(backend: Backend) {
         let server = backend.start_with(&["--task-batch", "5", "--workers", "1"]).await;
         let (many, few) = (user_ids("many", 3_000), user_ids("few", 5));
