@@ -79,6 +79,9 @@ pub trait Backend: Send + Sync {
     /// Whether rows are locked; else whatever a transaction reads stands still.
     fn locks_rows(&self) -> bool;
 
+    /// Whether it takes no time to find that a table is empty, also where rows were removed lately.
+    fn tells_empty_at_once(&self) -> bool;
+
     /// Makes `select` lock the rows it finds until the end of the transaction.
     fn lock(&self, select: &mut SelectStatement);
 

@@ -43,7 +43,7 @@ const fn found_in(stage: Stage) -> Option<(&'static str, &'static str)> {
 
 /// That the user whom `id` of `of` names has rows that one of `stages`, which are of content, deals with, but
 /// for targets; `None` where no stage has any.
-fn has_made(stages: &[Stage], of: &'static str, id: &'static str) -> Option<Condition> {
+fn has_made(db: &Db, stages: &[Stage], of: &'static str, id: &'static str) -> Option<Condition> {
     let tables: BTreeSet<_> = stages.iter().filter_map(|stage| found_in(*stage)).collect();
     let rows = |(table, column): (&'static str, &'static str)| {
         let made = Query::select()
@@ -52,16 +52,20 @@ fn has_made(stages: &[Stage], of: &'static str, id: &'static str) -> Option<Cond
             .and_where(Expr::col((table, "app_id")).equals((of, "app_id")))
             .and_where(Expr::col((table, column)).equals((of, id)))
             .take();
-        found(table, made)
+        found(db, table, made)
     };
     (!tables.is_empty()).then(|| tables.into_iter().map(rows).fold(Condition::any(), Condition::add))
 }
 
 /// That `rows`, of one item or user, are found in the table. One that nobody uses is asked once, not for each.
-fn found(table: &'static str, rows: SelectStatement) -> Condition {
-    let any = Query::select().expr(Expr::cust("1")).from(table).take();
+fn found(db: &Db, table: &'static str, rows: SelectStatement) -> Condition {
     // Not a row of a subquery with LIMIT: PostgreSQL would read tables, sure to find one soon.
-    Condition::all().add(Expr::exists(any)).add(Expr::exists(rows))
+    let found = Condition::all().add(Expr::exists(rows));
+    if !db.backend().tells_empty_at_once() {
+        return found;
+    }
+    let any = Query::select().expr(Expr::cust("1")).from(table).take();
+    Condition::all().add(Expr::exists(any)).add(found)
 }
 
 /// Those of `ids` for whom any of these `stages`, which are of content, has something to do, but for targets.
@@ -71,7 +75,7 @@ pub async fn list_makers(
     ids: &[String],
     stages: &[Stage],
 ) -> Result<HashSet<String>, StoreError> {
-    let Some(has_made) = has_made(stages, "users", "id") else { return Ok(HashSet::new()) };
+    let Some(has_made) = has_made(db, stages, "users", "id") else { return Ok(HashSet::new()) };
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let select = Query::select()
         .column(("users", "id"))
@@ -131,9 +135,9 @@ pub async fn end_idle(
         .and_where(by_user_and_pending())
         .take();
     let busy = Condition::any()
-        .add(found("deletion_targets", target))
+        .add(found(tx, "deletion_targets", target))
         .add_option((!undisturbed).then(|| Expr::exists(of_another_task)))
-        .add_option(has_made(stages, ITEMS, "user_id"))
+        .add_option(has_made(tx, stages, ITEMS, "user_id"))
         .not();
     let mut update = Query::update();
     update

@@ -168,6 +168,11 @@ impl Backend for Postgres {
         true
     }
 
+    fn tells_empty_at_once(&self) -> bool {
+        // Removed rows are read until they are vacuumed.
+        false
+    }
+
     fn lock(&self, select: &mut SelectStatement) {
         select.lock(LockType::Update);
     }

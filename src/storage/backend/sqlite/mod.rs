@@ -197,6 +197,10 @@ impl Backend for Sqlite {
         false
     }
 
+    fn tells_empty_at_once(&self) -> bool {
+        true
+    }
+
     fn lock(&self, _: &mut SelectStatement) {}
 
     fn lock_shared(&self, _: &mut SelectStatement) {}
