@@ -164,7 +164,10 @@ pub(super) async fn accept(
     let hidden = deletion::hide(tx, app, &ids, &new.id.to_string(), erasing, now).await?;
     // Nearly always all were live, and so exist.
     if hidden == ids.len() as u64 {
-        if let Some(place) = deletion::undisturbed_place(tx, app, &ids).await? {
+        // Others are gone through one by one in any case.
+        if command.plan.user == Mode::Soft
+            && let Some(place) = deletion::undisturbed_place(tx, app, &ids).await?
+        {
             note_undisturbed(&mut new.params, place);
         }
     } else {
