@@ -140,8 +140,14 @@ pub async fn lock_ids(
 
 /// Locks those of `ids` that exist, in id order, where the database locks rows; deleted ones too.
 pub async fn lock_rows(tx: &Tx, app: AppId, ids: impl IntoIterator<Item = &str>) -> Result<(), StoreError> {
-    if tx.backend().locks_rows() {
-        let mut select = those(tx, app, ids).select_only().column(user::Column::Id);
+    if !tx.backend().locks_rows() {
+        return Ok(());
+    }
+    let mut ids: Vec<&str> = ids.into_iter().collect();
+    ids.sort_unstable();
+    // PostgreSQL would rather read all users than look up ten thousand.
+    for chunk in ids.chunks(CHUNK) {
+        let mut select = those(tx, app, chunk.iter().copied()).select_only().column(user::Column::Id);
         tx.backend().lock(QueryTrait::query(&mut select));
         // Counted, so that they need not be sent.
         let count = Expr::cust("COUNT(*)");

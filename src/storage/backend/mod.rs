@@ -53,6 +53,9 @@ pub enum Signal {
     Gap,
 }
 
+/// Name of the row that [`Backend::has_row`] looks for.
+pub const FOUND: &str = "found";
+
 /// An open database.
 #[async_trait]
 pub trait Backend: Send + Sync {
@@ -79,8 +82,19 @@ pub trait Backend: Send + Sync {
     /// Whether rows are locked; else whatever a transaction reads stands still.
     fn locks_rows(&self) -> bool;
 
-    /// Whether it takes no time to find that a table is empty, also where rows were removed lately.
-    fn tells_empty_at_once(&self) -> bool;
+    /// That `table`, as [`FOUND`], has a row with these values in its columns. An index begins with those of
+    /// `fixed` and then `last`, or with `last`. To be asked between [`Self::around_lookups`].
+    fn has_row(
+        &self,
+        table: &'static str,
+        fixed: Vec<(&'static str, Expr)>,
+        last: (&'static str, Expr),
+        rest: Option<Expr>,
+    ) -> Expr;
+
+    /// What is run before and after a statement that looks rows up one by one, so that they are whatever is
+    /// known of tables.
+    fn around_lookups(&self) -> Option<[&'static str; 2]>;
 
     /// Makes `select` lock the rows it finds until the end of the transaction.
     fn lock(&self, select: &mut SelectStatement);

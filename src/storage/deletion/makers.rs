@@ -4,12 +4,13 @@
 use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::ConnectionTrait as _;
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Order, Query};
 
 use super::texts;
 use crate::model::deletion::{Made, Reacted, Shared, Stage};
 use crate::model::id::AppId;
 use crate::model::task::{Outcome, Task};
+use crate::storage::backend::FOUND;
 use crate::storage::items::{by_user_and_pending, pending};
 use crate::storage::{Db, StoreError, Tx};
 
@@ -45,46 +46,42 @@ const fn found_in(stage: Stage) -> Option<(&'static str, &'static str)> {
 /// for targets; `None` where no stage has any.
 fn has_made(db: &Db, stages: &[Stage], of: &'static str, id: &'static str) -> Option<Condition> {
     let tables: BTreeSet<_> = stages.iter().filter_map(|stage| found_in(*stage)).collect();
-    let rows = |(table, column): (&'static str, &'static str)| {
-        let made = Query::select()
-            .expr(Expr::cust("1"))
-            .from(table)
-            .and_where(Expr::col((table, "app_id")).equals((of, "app_id")))
-            .and_where(Expr::col((table, column)).equals((of, id)))
-            .take();
-        found(db, table, made)
+    let made = |(table, column): (&'static str, &'static str)| {
+        let app = vec![("app_id", Expr::col((of, "app_id")))];
+        db.backend().has_row(table, app, (column, Expr::col((of, id))), None)
     };
-    (!tables.is_empty()).then(|| tables.into_iter().map(rows).fold(Condition::any(), Condition::add))
+    (!tables.is_empty()).then(|| tables.into_iter().map(made).fold(Condition::any(), Condition::add))
 }
 
-/// That `rows`, of one item or user, are found in the table. One that nobody uses is asked once, not for each.
-fn found(db: &Db, table: &'static str, rows: SelectStatement) -> Condition {
-    // Not a row of a subquery with LIMIT: PostgreSQL would read tables, sure to find one soon.
-    let found = Condition::all().add(Expr::exists(rows));
-    if !db.backend().tells_empty_at_once() {
-        return found;
-    }
-    let any = Query::select().expr(Expr::cust("1")).from(table).take();
-    Condition::all().add(Expr::exists(any)).add(found)
+/// Runs a statement that asks for rows with `Backend::has_row`.
+async fn by_lookups<T>(
+    tx: &Tx,
+    statement: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    let Some([before, after]) = tx.backend().around_lookups() else { return statement.await };
+    tx.execute_unprepared(before).await?;
+    let done = statement.await?;
+    tx.execute_unprepared(after).await?;
+    Ok(done)
 }
 
 /// Those of `ids` for whom any of these `stages`, which are of content, has something to do, but for targets.
 pub async fn list_makers(
-    db: &Db,
+    tx: &Tx,
     app: AppId,
     ids: &[String],
     stages: &[Stage],
 ) -> Result<HashSet<String>, StoreError> {
-    let Some(has_made) = has_made(db, stages, "users", "id") else { return Ok(HashSet::new()) };
+    let Some(has_made) = has_made(tx, stages, "users", "id") else { return Ok(HashSet::new()) };
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let select = Query::select()
         .column(("users", "id"))
         .from("users")
         .and_where(Expr::col(("users", "app_id")).eq(app.0))
-        .and_where(db.backend().json().is_one_of(Expr::col(("users", "id")), &ids))
+        .and_where(tx.backend().json().is_one_of(Expr::col(("users", "id")), &ids))
         .cond_where(has_made)
         .take();
-    Ok(texts(db, &select).await?.into_iter().collect())
+    Ok(by_lookups(tx, texts(tx, &select)).await?.into_iter().collect())
 }
 
 /// Ends, as done, those of the next `limit` pending items of a deletion whose users it has hidden and who have
@@ -118,33 +115,23 @@ pub async fn end_idle(
         .and_where(Expr::col(("users", "id")).equals((ITEMS, "user_id")))
         .and_where(Expr::col(("users", "deleted_by")).eq(id.as_str()))
         .take();
-    let target = Query::select()
-        .expr(Expr::cust("1"))
-        .from("deletion_targets")
-        .and_where(Expr::col(("deletion_targets", "app_id")).equals((ITEMS, "app_id")))
-        .and_where(Expr::col(("deletion_targets", "task_id")).equals((ITEMS, "task_id")))
-        .and_where(Expr::col(("deletion_targets", "idx")).equals((ITEMS, "idx")))
-        .take();
-    let other = Alias::new("other");
-    let of_another_task = Query::select()
-        .expr(Expr::cust("1"))
-        .from_as(ITEMS, other.clone())
-        .and_where(Expr::col((other.clone(), "user_id")).equals((ITEMS, "user_id")))
-        .and_where(Expr::col((other.clone(), "app_id")).equals((ITEMS, "app_id")))
-        .and_where(Expr::col((other, "task_id")).ne(id.as_str()))
-        .and_where(by_user_and_pending())
-        .take();
+    let of = |column| (column, item(column));
+    let of_another_task = Expr::col((FOUND, "task_id")).ne(id.as_str()).and(by_user_and_pending());
+    let another = Some(of_another_task);
+    let backend = tx.backend();
     let busy = Condition::any()
-        .add(found(tx, "deletion_targets", target))
-        .add_option((!undisturbed).then(|| Expr::exists(of_another_task)))
+        .add(backend.has_row("deletion_targets", vec![of("app_id"), of("task_id")], of("idx"), None))
+        .add_option(
+            (!undisturbed).then(|| backend.has_row(ITEMS, vec![of("app_id")], of("user_id"), another)),
+        )
         .add_option(has_made(tx, stages, ITEMS, "user_id"))
         .not();
     let mut update = Query::update();
     update
         .table(ITEMS)
         .value("outcome", Outcome::Done.code())
-        .and_where(tx.backend().among(next))
+        .and_where(backend.among(next))
         .and_where_option((!undisturbed).then(|| Expr::exists(hidden)))
         .cond_where(busy);
-    Ok(tx.execute(&update).await?.rows_affected())
+    by_lookups(tx, async { Ok(tx.execute(&update).await?.rows_affected()) }).await
 }

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::harness::{Answer, Caller, TestServer, each_backend, fields_of, item, pb, user, user_ids};
+use crate::harness::{
+    Answer, Backend, Caller, Place, TestServer, each_backend, eventually, fields_of, item, on_postgres, pb,
+    user, user_ids,
+};
 
 const TIME: &str = "2024-05-01T12:00:00Z";
 
@@ -250,5 +253,53 @@ each_backend! {
         server.upsert(vec![user(&ids[0])]).await;
         let items = server.items(&task.task_id).await;
         assert!(items.iter().all(|item| item.outcome() == pb::ItemOutcome::Cancelled));
+    }
+}
+
+/// How many of `messages` were read, or their places in an index, since the database was made; waits until
+/// nobody is connected, since counts are told at the end.
+async fn messages_read(backend: &Backend, place: &Place) -> i64 {
+    let others = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+                  AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    eventually("nobody else", async || backend.select(place, others).await.is_empty().then_some(())).await;
+    let read = "SELECT (max(t.seq_tup_read) + sum(i.idx_tup_read))::bigint AS read FROM pg_stat_user_tables t \
+                JOIN pg_stat_user_indexes i USING (relid) WHERE t.relname = 'messages'";
+    let row: Value = serde_json::from_str(&backend.select(place, read).await[0]).unwrap();
+    row["read"].as_i64().unwrap()
+}
+
+on_postgres! {
+    async fn users_without_content_are_deleted_without_reading_what_others_made(backend: Backend) {
+        const MESSAGES: i64 = 20_000;
+        let flags = ["--task-batch", "50"];
+        let server = backend.start_with(&flags).await;
+        let place = server.place().clone();
+        let ids = user_ids("idle", 400);
+        server.seed(&ids).await;
+        let mut items = vec![item("user", json!({"id": "author"}))];
+        items.extend(members("all", &["author"]));
+        server.imported("world", &items).await;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let insert = format!("INSERT INTO messages (app_id, id, channel_type, channel_id, user_id, type, text, \
+            show_in_channel, attachments, custom, created_at) SELECT 1, 'm' || n, 'messaging', 'all', 'author', \
+            'regular', 'hello', false, '[]', '{{}}', 1 FROM generate_series(1, {MESSAGES}) n");
+
+        // One author has all messages that there are: somebody else's are sought as if they were found soon.
+        backend.meddle(&place, &insert).await;
+        backend.meddle(&place, "ANALYZE").await;
+        assert_eq!(delete(&server, deletion(&ids[..200])).await.users_done, 200);
+        server.stop().await;
+        let read = messages_read(&backend, &place).await;
+        assert!(read < MESSAGES, "{read} of {MESSAGES} were read for users who have none");
+
+        // All are removed, and not vacuumed: there are none, for all that is known.
+        backend.meddle(&place, "DELETE FROM messages").await;
+        backend.meddle(&place, "ANALYZE").await;
+        let before = messages_read(&backend, &place).await;
+        let server = backend.start_with(&flags).await;
+        assert_eq!(delete(&server, deletion(&ids[200..])).await.users_done, 200);
+        server.stop().await;
+        let read = messages_read(&backend, &place).await - before;
+        assert!(read < MESSAGES, "{read} of {MESSAGES} removed ones were read");
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
 use serde_json::json;
@@ -22,7 +22,7 @@ use self::writer::Writer;
 use super::json::JsonDialect;
 use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
-use super::{Backend, Signal, Topic};
+use super::{Backend, FOUND, Signal, Topic};
 use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Item, Outcome};
@@ -197,8 +197,25 @@ impl Backend for Sqlite {
         false
     }
 
-    fn tells_empty_at_once(&self) -> bool {
-        true
+    fn has_row(
+        &self,
+        table: &'static str,
+        fixed: Vec<(&'static str, Expr)>,
+        (last, value): (&'static str, Expr),
+        rest: Option<Expr>,
+    ) -> Expr {
+        let mut rows = Query::select();
+        rows.expr(Expr::cust("1")).from_as(table, FOUND);
+        // An empty table is asked once a statement, not for each row.
+        let any = Expr::exists(rows.clone());
+        for (column, value) in fixed.into_iter().chain([(last, value)]) {
+            rows.and_where(Expr::col((FOUND, column)).eq(value));
+        }
+        any.and(Expr::exists(rows.and_where_option(rest).take()))
+    }
+
+    fn around_lookups(&self) -> Option<[&'static str; 2]> {
+        None
     }
 
     fn lock(&self, _: &mut SelectStatement) {}
