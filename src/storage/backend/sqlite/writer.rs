@@ -111,15 +111,14 @@ async fn run(connection: DatabaseConnection, mut jobs: Jobs, turn: Arc<Mutex<()>
     while let Some((urgency, job)) = jobs.next().await {
         let _turn = turn.lock().await;
         let mut group = VecDeque::from([job]);
-        let more = |group: &mut VecDeque<Job>, jobs: &mut Jobs| {
-            if let Ok(job) = jobs.interactive.try_recv() {
-                group.push_back(job);
-            }
-        };
-        commit_together(&connection, &mut group, |group| match urgency {
-            Urgency::Interactive => more(group, &mut jobs),
-            // A batch is big enough alone, and who joined it would wait for it.
-            Urgency::Background => {}
+        commit_together(&connection, &mut group, |group| {
+            let joins = match urgency {
+                Urgency::Interactive => jobs.interactive.try_recv(),
+                // A caller waits for one batch, not for those that would join it; nor does it join them.
+                Urgency::Background if !jobs.interactive.is_empty() => return,
+                Urgency::Background => jobs.background.try_recv(),
+            };
+            group.extend(joins);
         })
         .await;
     }
