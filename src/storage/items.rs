@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::entity::{task, task_item};
@@ -18,6 +18,28 @@ pub async fn insert_items(tx: &Tx, app: AppId, task: TaskId, items: &[Item]) -> 
     Ok(())
 }
 
+/// The query of [`list_items`].
+pub fn select_items(
+    app: AppId,
+    task: TaskId,
+    outcomes: &[Outcome],
+    after: Option<i32>,
+    limit: u64,
+) -> SelectStatement {
+    use task_item::Column::{Idx, Outcome as Code, Reason, UserId};
+    let codes = outcomes.iter().map(|outcome| outcome.code());
+    let mut select = match outcomes {
+        [] => of_task(app, task),
+        [Outcome::Pending] => task_item::Entity::find().filter(pending_of(app, task)),
+        _ => of_task(app, task).filter(task_item::Column::Outcome.is_in(codes)),
+    };
+    if let Some(after) = after {
+        select = select.filter(task_item::Column::Idx.gt(after));
+    }
+    let select = select.order_by_asc(Idx).limit(limit).select_only();
+    select.columns([Idx, UserId, Code, Reason]).into_query()
+}
+
 /// Items of `task`, in order, after index `after`.
 pub async fn list_items(
     db: &Db,
@@ -27,20 +49,8 @@ pub async fn list_items(
     after: Option<i32>,
     limit: u64,
 ) -> Result<Vec<Item>, StoreError> {
-    use task_item::Column::{Idx, Outcome as Code, Reason, UserId};
-    let mut select = of_task(app, task);
-    if outcomes == [Outcome::Pending] {
-        select = select.filter(pending());
-    } else if !outcomes.is_empty() {
-        let codes = outcomes.iter().map(|outcome| outcome.code());
-        select = select.filter(task_item::Column::Outcome.is_in(codes));
-    }
-    if let Some(after) = after {
-        select = select.filter(task_item::Column::Idx.gt(after));
-    }
-    let select = select.order_by_asc(Idx).limit(limit).select_only().columns([Idx, UserId, Code, Reason]);
-    let columns = ["idx", "user_id", "outcome", "reason"];
-    let mut items: Vec<Item> = narrow::list(db, select.into_query(), &columns)
+    let select = select_items(app, task, outcomes, after, limit);
+    let mut items: Vec<Item> = narrow::list(db, select, &["idx", "user_id", "outcome", "reason"])
         .await?
         .into_iter()
         .map(|(index, user_id, code, reason): (i32, String, i16, Option<String>)| {
@@ -76,9 +86,7 @@ pub async fn count_pending(db: &Db, task: &Task) -> Result<i64, StoreError> {
     count
         .expr_as(Expr::col(task_item::Column::Idx).count(), Alias::new("pending"))
         .from(task_item::Entity)
-        .and_where(Expr::col(task_item::Column::AppId).eq(task.app.0))
-        .and_where(Expr::col(task_item::Column::TaskId).eq(task.id.to_string()))
-        .and_where(pending());
+        .and_where(pending_of(task.app, task.id));
     let row = db.query_one(&count).await?.ok_or_else(|| StoreError::corrupt("no count"))?;
     Ok(row.try_get("", "pending")?)
 }
@@ -133,9 +141,7 @@ pub async fn cancel_pending(tx: &Tx, task: &Task) -> Result<i64, StoreError> {
     update
         .table(task_item::Entity)
         .value(task_item::Column::Outcome, Outcome::Cancelled.code())
-        .and_where(Expr::col(task_item::Column::AppId).eq(task.app.0))
-        .and_where(Expr::col(task_item::Column::TaskId).eq(task.id.to_string()))
-        .and_where(pending());
+        .and_where(pending_of(task.app, task.id));
     let done = tx.execute(&update).await?.rows_affected();
     Ok(i64::try_from(done).unwrap_or(i64::MAX))
 }
@@ -146,15 +152,19 @@ fn of_task(app: AppId, task: TaskId) -> sea_orm::Select<task_item::Entity> {
         .filter(task_item::Column::TaskId.eq(task.to_string()))
 }
 
-/// As [`pending`], where items are looked for by user. In other words than the index over pending items has it:
+/// As in [`pending_of`], where items are looked for by user. In other words than the index over pending items has it:
 /// that holds next to nothing most of the time, so PostgreSQL would rather read all of it.
 pub(super) fn by_user_and_pending() -> Expr {
     Expr::cust("outcome + 0 = 0")
 }
 
-/// A literal, not a parameter, so that the partial indexes on it are used.
-pub(super) fn pending() -> Expr {
-    Expr::cust("outcome = 0")
+/// That an item of the task is pending, so that those are found in the index over pending items, by index.
+pub(super) fn pending_of(app: AppId, task: TaskId) -> Expr {
+    // The sign keeps SQLite from the primary key, by which it would go through all that are over first; a
+    // literal is what the partial index takes.
+    let of_app = Expr::cust("+app_id").eq(app.0);
+    let of_task = Expr::col(task_item::Column::TaskId).eq(task.to_string());
+    of_app.and(of_task).and(Expr::cust("outcome = 0"))
 }
 
 /// Those of `users` who have a pending item of a task still to run; with `than`, of another task that was

@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, UpdateStatement};
-use sea_orm::{ColumnTrait as _, QueryOrder as _, QuerySelect as _};
-use sea_orm::{ConnectionTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, FromQueryResult};
 
 use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
-use crate::model::task::{Task, TaskState};
+use crate::model::task::{Outcome, Task, TaskState};
 use crate::storage::entity::{task, task_item, user};
 use crate::storage::items::by_user_and_pending;
 use crate::storage::terms::write::raise_version;
@@ -120,23 +119,13 @@ pub async fn release(
     erases: impl Fn(&serde_json::Value) -> bool + Send + Sync,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut after = -1;
+    let mut after = None;
     loop {
-        let pending: Vec<(i32, String)> = task_item::Entity::find()
-            .filter(task_item::Column::AppId.eq(task.app.0))
-            .filter(task_item::Column::TaskId.eq(task.id.to_string()))
-            .filter(task_item::Column::Idx.gt(after))
-            .filter(Expr::cust("outcome = 0"))
-            .order_by_asc(task_item::Column::Idx)
-            .limit(CHUNK as u64)
-            .select_only()
-            .columns([task_item::Column::Idx, task_item::Column::UserId])
-            .into_tuple()
-            .all(&**tx)
-            .await?;
-        let Some((last, _)) = pending.last() else { return Ok(()) };
-        after = *last;
-        let ids: Vec<String> = pending.into_iter().map(|(_, id)| id).collect();
+        let pending =
+            items::list_items(tx, task.app, task.id, &[Outcome::Pending], after, CHUNK as u64).await?;
+        let Some(last) = pending.last() else { return Ok(()) };
+        after = Some(last.index);
+        let ids: Vec<String> = pending.into_iter().map(|item| item.user_id).collect();
         lock_rows(tx, task.app, ids.iter().map(String::as_str)).await?;
         let later = list_later(tx, task.app, &task.kind, &ids, task).await?;
 

@@ -11,7 +11,7 @@ use crate::model::deletion::{Made, Reacted, Shared, Stage};
 use crate::model::id::AppId;
 use crate::model::task::{Outcome, Task};
 use crate::storage::backend::FOUND;
-use crate::storage::items::{by_user_and_pending, pending};
+use crate::storage::items::{by_user_and_pending, pending_of};
 use crate::storage::{Db, StoreError, Tx};
 
 /// Where a stage of content finds what it has to do for a user: tables, by the column that names it. Targets
@@ -102,9 +102,7 @@ pub async fn end_idle(
     let item = |column: &'static str| Expr::col((ITEMS, column));
     let next = Query::select()
         .from(ITEMS)
-        .and_where(item("app_id").eq(task.app.0))
-        .and_where(item("task_id").eq(id.as_str()))
-        .and_where(pending())
+        .and_where(pending_of(task.app, task.id))
         .order_by((ITEMS, "idx"), Order::Asc)
         .limit(limit)
         .take();

@@ -4,6 +4,7 @@ mod control;
 mod crash;
 mod failure;
 mod fencing;
+mod items;
 mod read;
 mod replicas;
 mod retention;

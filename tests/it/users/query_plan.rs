@@ -1,6 +1,6 @@
 //! How databases answer queries: by an index, and never by reading everybody.
 
-use sea_orm::{ConnectionTrait, QueryTrait, Statement};
+use sea_orm::{ConnectionTrait as _, QueryTrait as _};
 use serde_json::{Value, json};
 use usher::model::clock::Timestamp;
 use usher::model::filter;
@@ -12,7 +12,7 @@ use usher::storage::row::UserMarks;
 use usher::storage::upsert::{Stored, upsert_users};
 use usher::storage::{Db, Store, StoreError, Urgency, query};
 
-use crate::harness::{Kind, TestServer, each_backend};
+use crate::harness::{Kind, TestServer, each_backend, plan_of};
 
 const APP: AppId = AppId(1);
 const USERS: i32 = 8_000;
@@ -73,16 +73,7 @@ fn asked(filter: &Value) -> UserQuery {
 
 /// The plan of the database for a query, as it tells it.
 async fn plan(db: &Db, query: &UserQuery) -> String {
-    let database = db.get_database_backend();
-    let statement = query::select_page(db, APP, query).await.unwrap().build(database);
-    let (explain, column) = match database {
-        sea_orm::DbBackend::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
-        _ => ("EXPLAIN", "QUERY PLAN"),
-    };
-    let values = statement.values.map(|values| values.0).unwrap_or_default();
-    let explain = Statement::from_sql_and_values(database, format!("{explain} {}", statement.sql), values);
-    let rows = db.query_all_raw(explain).await.unwrap();
-    rows.iter().map(|row| row.try_get::<String>("", column).unwrap() + "\n").collect()
+    plan_of(db, &query::select_page(db, APP, query).await.unwrap().into_query()).await
 }
 
 /// Users are read by their key, and terms by theirs.
