@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::sea_query::{Alias, Expr, Query};
+use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait as _, EntityTrait, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
@@ -132,30 +132,38 @@ pub async fn lock_ids(
     app: AppId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashSet<String>, StoreError> {
-    let mut select = those(tx, app, ids).select_only().column(user::Column::Id);
-    tx.backend().lock(QueryTrait::query(&mut select));
-    let ids: Vec<(String,)> = narrow::list(tx, select.into_query(), &["id"]).await?;
-    Ok(ids.into_iter().map(|(id,)| id).collect())
+    let mut found = HashSet::new();
+    for select in lockings(tx, app, ids) {
+        let ids: Vec<(String,)> = narrow::list(tx, select, &["id"]).await?;
+        found.extend(ids.into_iter().map(|(id,)| id));
+    }
+    Ok(found)
 }
 
 /// Locks those of `ids` that exist, in id order, where the database locks rows; deleted ones too.
 pub async fn lock_rows(tx: &Tx, app: AppId, ids: impl IntoIterator<Item = &str>) -> Result<(), StoreError> {
-    if !tx.backend().locks_rows() {
-        return Ok(());
-    }
-    let mut ids: Vec<&str> = ids.into_iter().collect();
-    ids.sort_unstable();
-    // PostgreSQL would rather read all users than look up ten thousand.
-    for chunk in ids.chunks(CHUNK) {
-        let mut select = those(tx, app, chunk.iter().copied()).select_only().column(user::Column::Id);
-        tx.backend().lock(QueryTrait::query(&mut select));
-        // Counted, so that they need not be sent.
-        let count = Expr::cust("COUNT(*)");
-        let locked =
-            Query::select().expr(count).from_subquery(select.into_query(), Alias::new("locked")).take();
-        tx.query_one(&locked).await?;
+    if tx.backend().locks_rows() {
+        for select in lockings(tx, app, ids) {
+            // Counted, so that they need not be sent.
+            let count = Expr::cust("COUNT(*)");
+            let locked = Query::select().expr(count).from_subquery(select, Alias::new("locked")).take();
+            tx.query_one(&locked).await?;
+        }
     }
     Ok(())
+}
+
+/// Queries that lock those of `ids` that exist and find their ids; one after another, in id order. PostgreSQL
+/// would rather read all users than look up ten thousand.
+fn lockings<'a>(tx: &Tx, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Vec<SelectStatement> {
+    let mut ids: Vec<&str> = ids.into_iter().collect();
+    ids.sort_unstable();
+    let locking = |chunk: &[&str]| {
+        let mut select = those(tx, app, chunk.iter().copied()).select_only().column(user::Column::Id);
+        tx.backend().lock(QueryTrait::query(&mut select));
+        select.into_query()
+    };
+    ids.chunks(CHUNK).map(locking).collect()
 }
 
 /// Stores users and their terms, each under a version one above the stored one or 1, as [`lock_users`] told.
