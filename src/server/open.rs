@@ -30,7 +30,7 @@ pub enum StartError {
     #[error("the database cannot be used: {0}")]
     Store(#[from] StoreError),
     /// An address.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}: {1}; `--listen` takes another address")]
     Listen(std::net::SocketAddr, std::io::Error),
     /// Anything else.
     #[error("{0}")]
@@ -67,7 +67,8 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
     store.backend().migrate().await?;
     let vault = stored::open_vault(&store, master, SystemClock.now()).await;
     let vault = vault.map_err(|err| StartError::Other(err.to_string()))?.ok_or_else(|| {
-        let text = "the master key does not fit this database: it was set up under another one";
+        let text = "the master key does not fit this database, which was set up under another one: give that \
+                    one, or the one it was last rotated to";
         ConfigError(text.to_owned())
     })?;
     Ok(Opened { store, vault: Arc::new(vault) })
