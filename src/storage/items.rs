@@ -152,8 +152,8 @@ fn of_task(app: AppId, task: TaskId) -> sea_orm::Select<task_item::Entity> {
         .filter(task_item::Column::TaskId.eq(task.to_string()))
 }
 
-/// As in [`pending_of`], where items are looked for by user. In other words than the index over pending items has it:
-/// that holds next to nothing most of the time, so PostgreSQL would rather read all of it.
+/// As in [`pending_of`], where items are looked for by user. In other words than the index over pending items
+/// has it: that holds next to nothing most of the time, so PostgreSQL would rather read all of it.
 pub(super) fn by_user_and_pending() -> Expr {
     Expr::cust("outcome + 0 = 0")
 }

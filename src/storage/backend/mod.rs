@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::Statement;
-use sea_orm::sea_query::{Expr, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use tokio::sync::mpsc;
 
 use self::json::JsonDialect;
@@ -53,8 +53,32 @@ pub enum Signal {
     Gap,
 }
 
-/// Name of the row that [`Backend::has_row`] looks for.
+/// Name of the row that a [`Lookup`] is for.
 pub const FOUND: &str = "found";
+
+/// A row of a table, looked up by the values of columns with which an index begins.
+pub struct Lookup {
+    /// Where it is.
+    pub table: &'static str,
+    /// Columns and their values.
+    pub fixed: Vec<(&'static str, Expr)>,
+    /// The column after those, or before them, of the index, and its value.
+    pub last: (&'static str, Expr),
+    /// What else must hold for it, as [`FOUND`].
+    pub rest: Option<Expr>,
+}
+
+impl Lookup {
+    /// Rows that are as asked, but for the value of the last column.
+    fn rows(self) -> SelectStatement {
+        let mut rows = Query::select();
+        rows.expr(Expr::cust("1")).from_as(self.table, FOUND).and_where_option(self.rest);
+        for (column, value) in self.fixed {
+            rows.and_where(Expr::col((FOUND, column)).eq(value));
+        }
+        rows
+    }
+}
 
 /// An open database.
 #[async_trait]
@@ -82,15 +106,8 @@ pub trait Backend: Send + Sync {
     /// Whether rows are locked; else whatever a transaction reads stands still.
     fn locks_rows(&self) -> bool;
 
-    /// That `table`, as [`FOUND`], has a row with these values in its columns. An index begins with those of
-    /// `fixed` and then `last`, or with `last`. To be asked between [`Self::around_lookups`].
-    fn has_row(
-        &self,
-        table: &'static str,
-        fixed: Vec<(&'static str, Expr)>,
-        last: (&'static str, Expr),
-        rest: Option<Expr>,
-    ) -> Expr;
+    /// That there is such a row. To be asked between [`Self::around_lookups`].
+    fn has_row(&self, lookup: Lookup) -> Expr;
 
     /// What is run before and after a statement that looks rows up one by one, so that they are whatever is
     /// known of tables.

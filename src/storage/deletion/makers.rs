@@ -10,7 +10,7 @@ use super::texts;
 use crate::model::deletion::{Made, Reacted, Shared, Stage};
 use crate::model::id::AppId;
 use crate::model::task::{Outcome, Task};
-use crate::storage::backend::FOUND;
+use crate::storage::backend::{FOUND, Lookup};
 use crate::storage::items::{by_user_and_pending, pending_of};
 use crate::storage::{Db, StoreError, Tx};
 
@@ -47,8 +47,8 @@ const fn found_in(stage: Stage) -> Option<(&'static str, &'static str)> {
 fn has_made(db: &Db, stages: &[Stage], of: &'static str, id: &'static str) -> Option<Condition> {
     let tables: BTreeSet<_> = stages.iter().filter_map(|stage| found_in(*stage)).collect();
     let made = |(table, column): (&'static str, &'static str)| {
-        let app = vec![("app_id", Expr::col((of, "app_id")))];
-        db.backend().has_row(table, app, (column, Expr::col((of, id))), None)
+        let fixed = vec![("app_id", Expr::col((of, "app_id")))];
+        db.backend().has_row(Lookup { table, fixed, last: (column, Expr::col((of, id))), rest: None })
     };
     (!tables.is_empty()).then(|| tables.into_iter().map(made).fold(Condition::any(), Condition::add))
 }
@@ -114,14 +114,22 @@ pub async fn end_idle(
         .and_where(Expr::col(("users", "deleted_by")).eq(id.as_str()))
         .take();
     let of = |column| (column, item(column));
-    let of_another_task = Expr::col((FOUND, "task_id")).ne(id.as_str()).and(by_user_and_pending());
-    let another = Some(of_another_task);
+    let target = Lookup {
+        table: "deletion_targets",
+        fixed: vec![of("app_id"), of("task_id")],
+        last: of("idx"),
+        rest: None,
+    };
+    let of_another_task = Lookup {
+        table: ITEMS,
+        fixed: vec![of("app_id")],
+        last: of("user_id"),
+        rest: Some(Expr::col((FOUND, "task_id")).ne(id.as_str()).and(by_user_and_pending())),
+    };
     let backend = tx.backend();
     let busy = Condition::any()
-        .add(backend.has_row("deletion_targets", vec![of("app_id"), of("task_id")], of("idx"), None))
-        .add_option(
-            (!undisturbed).then(|| backend.has_row(ITEMS, vec![of("app_id")], of("user_id"), another)),
-        )
+        .add(backend.has_row(target))
+        .add_option((!undisturbed).then(|| backend.has_row(of_another_task)))
         .add_option(has_made(tx, stages, ITEMS, "user_id"))
         .not();
     let mut update = Query::update();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::RngExt as _;
-use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Order, SelectStatement};
 use sea_orm::sqlx::{self, Executor as _};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use super::json::JsonDialect;
 use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
-use super::{Backend, FOUND, Signal, Topic};
+use super::{Backend, FOUND, Lookup, Signal, Topic};
 use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
@@ -168,23 +168,14 @@ impl Backend for Postgres {
         true
     }
 
-    fn has_row(
-        &self,
-        table: &'static str,
-        fixed: Vec<(&'static str, Expr)>,
-        (last, value): (&'static str, Expr),
-        rest: Option<Expr>,
-    ) -> Expr {
-        let mut rows = Query::select();
-        rows.expr(Expr::cust("1")).from_as(table, FOUND);
-        for (column, value) in fixed {
-            rows.and_where(Expr::col((FOUND, column)).eq(value));
-        }
+    fn has_row(&self, lookup: Lookup) -> Expr {
+        let (column, value) = ((FOUND, lookup.last.0), lookup.last.1.clone());
         // Of an equal value, PostgreSQL would find all rows that there are first, also removed ones; or, where
         // one author has most of a table, read it for each of those who have none of it. Of a range in order it
         // takes one after another, and only the index has that.
-        rows.and_where(Expr::col((FOUND, last)).between(value.clone(), value)).and_where_option(rest);
-        Expr::exists(rows.order_by((FOUND, last), Order::Asc).offset(0).take())
+        let mut rows = lookup.rows();
+        rows.and_where(Expr::col(column).between(value.clone(), value)).order_by(column, Order::Asc);
+        Expr::exists(rows.offset(0).take())
     }
 
     fn around_lookups(&self) -> Option<[&'static str; 2]> {

@@ -22,7 +22,7 @@ use self::writer::Writer;
 use super::json::JsonDialect;
 use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
-use super::{Backend, FOUND, Signal, Topic};
+use super::{Backend, FOUND, Lookup, Signal, Topic};
 use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Item, Outcome};
@@ -197,21 +197,12 @@ impl Backend for Sqlite {
         false
     }
 
-    fn has_row(
-        &self,
-        table: &'static str,
-        fixed: Vec<(&'static str, Expr)>,
-        (last, value): (&'static str, Expr),
-        rest: Option<Expr>,
-    ) -> Expr {
-        let mut rows = Query::select();
-        rows.expr(Expr::cust("1")).from_as(table, FOUND);
+    fn has_row(&self, lookup: Lookup) -> Expr {
+        let (column, value) = ((FOUND, lookup.last.0), lookup.last.1.clone());
         // An empty table is asked once a statement, not for each row.
-        let any = Expr::exists(rows.clone());
-        for (column, value) in fixed.into_iter().chain([(last, value)]) {
-            rows.and_where(Expr::col((FOUND, column)).eq(value));
-        }
-        any.and(Expr::exists(rows.and_where_option(rest).take()))
+        let any = Query::select().expr(Expr::cust("1")).from(lookup.table).take();
+        let rows = lookup.rows().and_where(Expr::col(column).eq(value)).take();
+        Expr::exists(any).and(Expr::exists(rows))
     }
 
     fn around_lookups(&self) -> Option<[&'static str; 2]> {
