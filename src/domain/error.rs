@@ -82,6 +82,14 @@ pub struct Subject {
 }
 
 impl Error {
+    /// See [`StoreError::log_delayed`].
+    pub fn log_delayed(&self, work: &'static str) {
+        match self {
+            Self::Store(err) => err.log_delayed(work),
+            err => tracing::warn!(work, error = %err, "background work failed; it is tried again"),
+        }
+    }
+
     /// One field that breaks a rule of form.
     pub fn invalid(field: &str, description: &str) -> Self {
         Self::Invalid(vec![Violation {

@@ -24,7 +24,7 @@ pub(super) async fn run(engine: Engine, stop: CancellationToken) {
                 Ok(0) => break,
                 Ok(tasks) => tracing::info!(tasks, "forgot tasks that ended long ago"),
                 Err(err) => {
-                    tracing::warn!(error = %err, "sweeping ended tasks failed; trying again later");
+                    err.log_delayed("sweeping ended tasks");
                     break;
                 }
             }

@@ -66,7 +66,7 @@ async fn next(engine: &Engine) -> Task {
             }
             Ok(Err(wait)) => wait,
             Err(err) => {
-                tracing::warn!(error = %err, "tasks cannot be claimed; trying again");
+                err.log_delayed("claiming tasks");
                 REST
             }
         };
@@ -219,8 +219,13 @@ async fn give_up(engine: &Engine, task: &Task, pause: Duration) {
     }
 }
 
-/// Notes a failure: the task rests and is tried again, or fails for good.
+/// Notes a failure: the task rests and is tried again, or fails for good. An outage of the database says nothing
+/// about the task, which waits for its end.
 async fn failed(engine: &Engine, task: &Task, fault: Fault) {
+    if let Fault::Store(err @ StoreError::Unavailable(_)) = &fault {
+        err.log_delayed("a step of a task");
+        return give_up(engine, task, REST).await;
+    }
     tracing::warn!(task.id = %task.id, task.kind = %task.kind, error = %fault, "a step of a task failed");
     let (app, id, epoch) = (task.app, task.id, task.lease_epoch);
     let (max, now) = (engine.settings.max_failures, engine.clock.now());
@@ -248,7 +253,7 @@ async fn failed(engine: &Engine, task: &Task, fault: Fault) {
     match noted {
         Ok(Some(task)) => engine.announce(&task),
         Ok(None) => {}
-        Err(err) => tracing::warn!(task.id = %id, error = %err, "a failure could not be noted"),
+        Err(err) => err.log_delayed("noting a failure of a task"),
     }
 }
 
@@ -257,7 +262,7 @@ fn final_error(fault: &Fault, spent: bool) -> Option<TaskError> {
     let (reason, message) = match fault {
         Fault::Fatal { reason, message } => (*reason, message.clone()),
         Fault::Store(_) if !spent => return None,
-        Fault::Store(StoreError::Unavailable(_) | StoreError::Timeout) => (
+        Fault::Store(StoreError::Timeout) => (
             "DATABASE_UNAVAILABLE",
             "the database could not be reached; retry the task once it can".to_owned(),
         ),

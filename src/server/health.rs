@@ -46,6 +46,12 @@ pub(super) async fn read_clock(store: &Store) -> Result<(Timestamp, Instant), St
     Ok((time, asked + asked.elapsed() / 2))
 }
 
+/// Whether the database can be read and written; if so, its time.
+async fn probe(store: &Store) -> Result<(Timestamp, Instant), StoreError> {
+    store.check().await?;
+    read_clock(store).await
+}
+
 /// Follows the database until stopped; what is said after that is not ours.
 pub(super) async fn follow(
     reporter: HealthReporter,
@@ -61,12 +67,12 @@ pub(super) async fn follow(
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        let probed = tokio::time::timeout(PATIENCE, read_clock(&store)).await;
-        let answers = if let Ok(Ok((time, read))) = probed {
-            clock.set(time, read);
-            true
-        } else {
-            false
+        let answers = match tokio::time::timeout(PATIENCE, probe(&store)).await {
+            Ok(Ok((time, read))) => {
+                clock.set(time, read);
+                true
+            }
+            Ok(Err(_)) | Err(_) => false,
         };
         if stop.is_cancelled() {
             return;
@@ -74,9 +80,9 @@ pub(super) async fn follow(
         if answers != was {
             was = answers;
             if answers {
-                tracing::info!("the database answers again");
+                tracing::info!("the database can be used again: health is SERVING");
             } else {
-                tracing::warn!("the database does not answer");
+                tracing::warn!("the database cannot be used: health is NOT_SERVING");
             }
             let status = if answers { ServingStatus::Serving } else { ServingStatus::NotServing };
             set(&reporter, status).await;

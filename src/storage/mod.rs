@@ -9,6 +9,7 @@ pub mod calls;
 pub mod channels;
 pub mod clock;
 pub mod columns;
+mod connection;
 pub mod content;
 pub mod deletion;
 pub mod devices;
@@ -39,5 +40,6 @@ pub mod terms;
 pub mod tokens;
 pub mod upsert;
 
-pub use error::{Retryable, StoreError};
-pub use store::{Db, Store, Tx, Urgency, Verdict, Work};
+pub use connection::{Db, OpenTransaction, Tx};
+pub use error::{Outage, Retryable, StoreError};
+pub use store::{Store, Urgency, Verdict, Work};

@@ -1,19 +1,14 @@
-//! Connections and transactions. The only place that begins one.
+//! The database as the rest of usher sees it: reads, and writes in one transaction each.
 
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
-    Statement,
-};
-
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Backend, Topic};
+use super::connection::{Db, Tx};
 use super::{Retryable, StoreError};
 use crate::model::clock::Deadline;
 
@@ -38,23 +33,6 @@ pub enum Urgency {
     Interactive,
     /// A batch of a task.
     Background,
-}
-
-/// A connection to read with.
-#[derive(Clone)]
-pub struct Db {
-    executor: Executor,
-    backend: Arc<dyn Backend>,
-}
-
-/// A transaction to write with, handed out by [`Store::write`]. Reads as [`Db`].
-#[derive(Clone)]
-pub struct Tx(Db);
-
-#[derive(Clone)]
-enum Executor {
-    Pool(DatabaseConnection),
-    Transaction(Arc<DatabaseTransaction>),
 }
 
 /// What the work of a transaction came to.
@@ -148,7 +126,7 @@ impl Store {
     pub async fn keep_settled(self, stop: CancellationToken) {
         loop {
             let settled = self.backend.settle().await.unwrap_or_else(|err| {
-                tracing::warn!(error = %err, "what was erased is still on disk; trying again");
+                err.log_delayed("clearing what was erased from the disk");
                 false
             });
             let next = async {
@@ -175,78 +153,13 @@ impl Store {
         }
     }
 
+    /// Whether the database can be used, reads and writes alike.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.backend.clone().check().await
+    }
+
     /// Ends all connections, in good order.
     pub async fn close(&self) {
         self.backend.close().await;
-    }
-}
-
-impl Db {
-    /// A connection of a pool.
-    pub fn pool(pool: DatabaseConnection, backend: Arc<dyn Backend>) -> Self {
-        Self { executor: Executor::Pool(pool), backend }
-    }
-
-    /// Within a transaction.
-    pub fn transaction(tx: Arc<DatabaseTransaction>, backend: Arc<dyn Backend>) -> Self {
-        Self { executor: Executor::Transaction(tx), backend }
-    }
-
-    /// What differs between databases.
-    pub fn backend(&self) -> &dyn Backend {
-        &*self.backend
-    }
-}
-
-impl Tx {
-    /// For backends, which begin and end transactions.
-    pub fn new(db: Db) -> Self {
-        Self(db)
-    }
-}
-
-impl Deref for Tx {
-    type Target = Db;
-
-    fn deref(&self) -> &Db {
-        &self.0
-    }
-}
-
-#[async_trait::async_trait]
-impl ConnectionTrait for Db {
-    fn get_database_backend(&self) -> DbBackend {
-        match &self.executor {
-            Executor::Pool(pool) => pool.get_database_backend(),
-            Executor::Transaction(tx) => tx.get_database_backend(),
-        }
-    }
-
-    async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
-        match &self.executor {
-            Executor::Pool(pool) => pool.execute_raw(stmt).await,
-            Executor::Transaction(tx) => tx.execute_raw(stmt).await,
-        }
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match &self.executor {
-            Executor::Pool(pool) => pool.execute_unprepared(sql).await,
-            Executor::Transaction(tx) => tx.execute_unprepared(sql).await,
-        }
-    }
-
-    async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-        match &self.executor {
-            Executor::Pool(pool) => pool.query_one_raw(stmt).await,
-            Executor::Transaction(tx) => tx.query_one_raw(stmt).await,
-        }
-    }
-
-    async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        match &self.executor {
-            Executor::Pool(pool) => pool.query_all_raw(stmt).await,
-            Executor::Transaction(tx) => tx.query_all_raw(stmt).await,
-        }
     }
 }

@@ -17,3 +17,4 @@ mod server;
 mod tasks;
 mod tokens;
 mod users;
+mod wire;

@@ -32,7 +32,7 @@ impl Domain {
     pub async fn get_app(&self, call: &Call) -> Result<(AppView, u64), Error> {
         // Whoever connected here a moment ago counts. Who cannot be written down now does soon.
         if let Err(err) = self.flush_presence().await {
-            tracing::warn!(error = %err, "presence could not be written; trying again");
+            err.log_delayed("writing presence");
         }
         let db = self.read(call.deadline).await?;
         let app = AppView::of(settings::get_app(&db, call.app()).await?)?;

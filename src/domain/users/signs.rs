@@ -71,7 +71,7 @@ impl Domain {
                 () = stop.cancelled() => return,
             };
             if let Err(err) = done {
-                tracing::warn!(error = %err, "presence could not be written; trying again");
+                err.log_delayed("writing presence");
             }
         }
     }

@@ -34,7 +34,7 @@ impl Domain {
                 () = stop.cancelled() => return,
             }
             if let Err(err) = self.sweep_all(&stop).await {
-                tracing::warn!(error = %err, "sweeping users failed; trying again later");
+                err.log_delayed("sweeping users");
             }
         }
     }

@@ -25,7 +25,7 @@ impl Domain {
                 () = stop.cancelled() => return,
             }
             if let Err(err) = self.write_missing_terms(&stop).await {
-                tracing::warn!(error = %err, "writing terms of users failed; trying again later");
+                err.log_delayed("writing search terms");
             }
         }
     }

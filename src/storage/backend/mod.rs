@@ -20,7 +20,7 @@ use self::maintenance::{Maintained, MaintenanceError};
 use self::terms::TermDialect;
 
 use super::row::UserRow;
-use super::{Db, StoreError, Urgency, Work};
+use super::{Db, Outage, StoreError, Urgency, Work};
 use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
@@ -160,6 +160,14 @@ pub trait Backend: Send + Sync {
         patience: Duration,
         told: &mut (dyn FnMut(Maintained) + Send),
     ) -> Result<(), MaintenanceError>;
+
+    /// Whether the database can be used, reads and writes alike.
+    async fn check(self: Arc<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Takes note of an outage that a statement met.
+    fn notice(&self, _: Outage) {}
 
     /// Whether this process alone uses the database, so that leases of others are dead for sure.
     fn is_exclusive(&self) -> bool;

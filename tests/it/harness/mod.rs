@@ -3,6 +3,7 @@
 
 mod backend;
 mod client;
+pub(crate) mod disk;
 mod dump;
 mod expect;
 mod import;
@@ -96,6 +97,18 @@ macro_rules! each_backend {
     };
 }
 pub(crate) use each_backend;
+
+/// Makes tests of what only SQLite has, such as a file: `sqlite::name`.
+macro_rules! on_sqlite {
+    ($($(#[$meta:meta])* async fn $name:ident($subject:ident: $kind:ty $(,)?) $body:block)+) => {
+        $($(#[$meta])* async fn $name($subject: $kind) $body)+
+
+        mod sqlite {
+            $(#[test] fn $name() { $crate::harness::run($crate::harness::Kind::Sqlite, super::$name); })+
+        }
+    };
+}
+pub(crate) use on_sqlite;
 
 /// Makes tests that only make sense with several replicas, over PostgreSQL: `replicas::name`.
 macro_rules! on_postgres {

@@ -145,6 +145,20 @@ impl Launch {
         self
     }
 
+    /// Sets a variable of the program's environment.
+    #[must_use]
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Removes all variables that were set.
+    #[must_use]
+    pub(crate) fn without_variables(mut self) -> Self {
+        self.variables.clear();
+        self
+    }
+
     /// Lets the program see another time of day, as `+3600s`; the monotonic clock stays what it is. `None` where
     /// there is no libfaketime, which is then said.
     pub(crate) fn at_another_time(mut self, offset: &str) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! PostgreSQL 13+: READ COMMITTED transactions, row locks, LISTEN and NOTIFY between replicas.
 
+pub(in crate::storage) mod fault;
 pub mod json;
 mod listen;
 mod maintenance;
@@ -15,8 +16,8 @@ use rand::RngExt as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Order, SelectStatement};
 use sea_orm::sqlx::{self, Executor as _};
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, IdenStatic as _, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IdenStatic as _,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::mpsc;
 
@@ -29,7 +30,7 @@ use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
 use crate::storage::row::UserRow;
 
-use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work};
+use crate::storage::{Db, OpenTransaction, Outage, StoreError, Tx, Urgency, Verdict, Work};
 
 /// How often a transaction that lost a race is run in all.
 const ATTEMPTS: u32 = 8;
@@ -83,7 +84,8 @@ impl Postgres {
         deadline: Option<Deadline>,
         work: &Work,
     ) -> Result<Verdict, StoreError> {
-        let tx = Arc::new(self.pool.begin_with_options(TransactionOptions::default()).await?);
+        let tx = self.pool.begin_with_options(TransactionOptions::default()).await?;
+        let tx = Arc::new(OpenTransaction::new(tx));
         if let Some(deadline) = self.shorter(deadline) {
             limit(&tx, deadline).await?;
         }
@@ -111,13 +113,12 @@ async fn prepare(connection: &mut sqlx::PgConnection, timeout: Duration) -> Resu
 }
 
 /// Ends statements of `tx` by the caller's deadline, in the database too.
-async fn limit(tx: &DatabaseTransaction, deadline: Deadline) -> Result<(), StoreError> {
+async fn limit(tx: &OpenTransaction, deadline: Deadline) -> Result<(), StoreError> {
     let left = deadline.left().as_millis();
     if left == 0 {
         return Err(StoreError::Timeout);
     }
-    tx.execute_unprepared(&format!("SET LOCAL statement_timeout = {left}")).await?;
-    Ok(())
+    tx.run(&format!("SET LOCAL statement_timeout = {left}")).await
 }
 
 #[async_trait]
@@ -207,7 +208,7 @@ impl Backend for Postgres {
         };
         // `SET LOCAL` needs a transaction; it ends, without effect, when the reader is dropped.
         let options = TransactionOptions { access_mode: Some(AccessMode::ReadOnly), ..Default::default() };
-        let tx = self.pool.begin_with_options(options).await?;
+        let tx = OpenTransaction::new(self.pool.begin_with_options(options).await?);
         limit(&tx, deadline).await?;
         Ok(Db::transaction(Arc::new(tx), self))
     }
@@ -222,7 +223,7 @@ impl Backend for Postgres {
             let bound = deadline.map_or(self.timeout + PATIENCE, |deadline| deadline.left() + PATIENCE);
             // A peer that is gone without a word is not waited for as long as TCP would.
             let tried = tokio::time::timeout(bound, self.clone().attempt(deadline, &work)).await;
-            let lost = match tried.unwrap_or(Err(StoreError::Unavailable("no answer"))) {
+            let lost = match tried.unwrap_or(Err(StoreError::Unavailable(Outage::NoAnswer))) {
                 Ok(Verdict::Commit | Verdict::RollBack) => return Ok(()),
                 Ok(Verdict::Retry) => None,
                 Err(StoreError::Conflict) => Some(StoreError::Conflict),

@@ -1,12 +1,15 @@
 //! SQLite: one writer that commits small writes together, a pool of readers, no other replica.
 
+mod condition;
+pub(in crate::storage) mod fault;
+mod files;
 pub mod json;
+mod line;
 pub mod terms;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +17,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use self::writer::Writer;
+use self::files::Files;
+use self::line::Line;
+use self::writer::{Disk, Writer};
 use super::json::JsonDialect;
 use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
@@ -27,19 +33,21 @@ use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Item, Outcome};
 use crate::storage::row::UserRow;
-use crate::storage::{Db, StoreError, Urgency, Work, migration};
+use crate::storage::{Db, Outage, StoreError, Urgency, Verdict, Work, migration};
 
-/// How long a start waits for the server before it to be gone.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait before looking again whether readers have gone.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// An open SQLite database.
+/// An open SQLite database. Fields are dropped in order: the lock last, see [`files::lock`].
 pub struct Sqlite {
     readers: DatabaseConnection,
     writer: Writer,
-    /// Held as long as this server lives.
-    lock: Option<File>,
-    /// Moves what was committed into the database proper, and waits for nobody.
+    /// See [`Access::Settle`].
     settler: DatabaseConnection,
+    disk: Disk,
+    sharing: Sharing,
+    /// Locked as long as this server lives.
+    _file: File,
 }
 
 /// Whether another process may have the file open.
@@ -57,12 +65,32 @@ pub enum OpenError {
     /// Another server has it.
     #[error("{0} is in use by another usher; replicas share PostgreSQL, not a file")]
     InUse(PathBuf),
-    /// The file system says no.
+    /// The file system refuses.
     #[error("cannot open {0}: {1}")]
     Io(PathBuf, std::io::Error),
-    /// The database says no.
+    /// Its contents are not those of a database.
+    #[error(
+        "{0} is damaged, or is not an SQLite database: move it and the files {0}-wal and {0}-shm away, and put \
+         a backup in their place"
+    )]
+    Damaged(PathBuf),
+    /// It cannot be used for another reason.
+    #[error("{0} cannot be used: {1}; {advice}", advice = condition::advice(*.1))]
+    Unusable(PathBuf, Outage),
+    /// A bug.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl OpenError {
+    /// The same with the file's name, which the operator needs.
+    pub fn of(file: &Path, err: StoreError) -> Self {
+        match err {
+            StoreError::Unavailable(Outage::Damaged) => Self::Damaged(file.to_owned()),
+            StoreError::Unavailable(outage) => Self::Unusable(file.to_owned(), outage),
+            err => Self::Store(err),
+        }
+    }
 }
 
 /// How long a statement waits for another connection's.
@@ -71,17 +99,32 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Sqlite {
     /// Opens, or creates, the database in `file`.
     pub async fn open(file: &Path, readers: u32, sharing: Sharing) -> Result<Arc<Self>, OpenError> {
-        let lock = match sharing {
-            Sharing::Exclusive => Some(lock_beside(file).await?),
-            Sharing::Shared => None,
-        };
-        // Before SQLite would, which leaves it to everybody to read; what it puts beside has the same mode.
-        let private = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
-        private.map_err(|err| OpenError::Io(file.to_owned(), err))?;
-        let writer = connect(file, 1, false, PATIENCE).await?;
-        let readers = connect(file, Ord::max(readers, 1), true, PATIENCE).await?;
-        let settler = connect(file, 1, false, Duration::ZERO).await?;
-        Ok(Arc::new(Self { readers, writer: Writer::start(writer), settler, lock }))
+        let handle = files::open_private(file)?;
+        if sharing == Sharing::Exclusive {
+            files::lock(file, &handle).await?;
+        }
+        let unusable = |err| OpenError::of(file, err);
+        let line = Line::open(file.to_owned()).await.map_err(unusable)?;
+        let readers = connect(file, Access::Read(readers)).await.map_err(unusable)?;
+        let settler = connect(file, Access::Settle).await.map_err(unusable)?;
+        let disk = Disk { files: Arc::new(Files::new(file)), condition: Arc::default() };
+        disk.check_files().await.map_err(unusable)?;
+        let writer = Writer::start(line, disk.clone());
+        Ok(Arc::new(Self { readers, writer, settler, disk, sharing, _file: handle }))
+    }
+
+    /// Writes one page, which only an outage that has ended lets through.
+    async fn probe(self: Arc<Self>) -> Result<(), StoreError> {
+        let work: Work = Box::new(|tx| {
+            Box::pin(async move {
+                // The value does not matter; SQLite writes the page all the same.
+                match tx.execute_unprepared("PRAGMA user_version = 0").await {
+                    Ok(_) => Verdict::Commit,
+                    Err(_) => Verdict::RollBack,
+                }
+            })
+        });
+        self.writer.submit(self.clone(), Urgency::Interactive, None, work).await
     }
 }
 
@@ -95,29 +138,23 @@ impl Sqlite {
     }
 }
 
-/// Takes the lock beside the database. A server that was killed just now may still be letting go of it.
-async fn lock_beside(file: &Path) -> Result<File, OpenError> {
-    let path = file.with_extension("lock");
-    let lock = File::create(&path).map_err(|err| OpenError::Io(path.clone(), err))?;
-    let patience = Deadline::after(LOCK_PATIENCE);
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if patience.left().is_zero() => {
-                return Err(OpenError::InUse(file.to_owned()));
-            }
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PATIENCE / 40).await,
-            Err(TryLockError::Error(err)) => return Err(OpenError::Io(path, err)),
-        }
-    }
+/// What a pool of connections is for.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    /// So many connections that read.
+    Read(u32),
+    /// The one that writes.
+    Write,
+    /// One that moves the log into the database; it waits for nobody.
+    Settle,
 }
 
-async fn connect(
-    file: &Path,
-    connections: u32,
-    read_only: bool,
-    patience: Duration,
-) -> Result<DatabaseConnection, StoreError> {
+async fn connect(file: &Path, access: Access) -> Result<DatabaseConnection, StoreError> {
+    let (connections, read_only, patience) = match access {
+        Access::Read(connections) => (Ord::max(connections, 1), true, PATIENCE),
+        Access::Write => (1, false, PATIENCE),
+        Access::Settle => (1, false, Duration::ZERO),
+    };
     let mut options = ConnectOptions::new("sqlite:");
     let file = file.to_owned();
     options
@@ -127,14 +164,14 @@ async fn connect(
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(2))
         .test_before_acquire(false)
-        .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |_| {
             SqliteConnectOptions::new()
                 .filename(&file)
-                .create_if_missing(!read_only)
+                // The file is there: a missing one was removed, and must not be replaced silently.
+                .create_if_missing(false)
                 .read_only(read_only)
                 .journal_mode(SqliteJournalMode::Wal)
-                // What a caller was told must survive a power cut.
+                // What was acknowledged must survive a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(patience)
@@ -142,6 +179,16 @@ async fn connect(
                 .pragma("secure_delete", "ON")
                 .pragma("cache_size", "-8192")
                 .statement_cache_capacity(256)
+                // The driver would log slow statements with their SQL.
+                .disable_statement_logging()
+        })
+        // An assertion: the driver would make a transaction begun within another one a savepoint, which
+        // nobody commits. Such a connection is closed.
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.before_acquire(|connection, _| {
+                let is_free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_free) })
+            })
         });
     Ok(Database::connect(options).await?)
 }
@@ -234,9 +281,8 @@ impl Backend for Sqlite {
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
-        let _turn = self.writer.pause().await?;
-        let connection = self.writer.connection();
-        migration::run(connection).await?;
+        let connection = self.writer.pause().await.connection().await?;
+        migration::run(&connection).await?;
         for (name, on) in migration::indexes::ALL {
             connection.execute_unprepared(&format!("CREATE INDEX IF NOT EXISTS {name} ON {on}")).await?;
         }
@@ -252,7 +298,7 @@ impl Backend for Sqlite {
     }
 
     async fn settle(&self) -> Result<bool, StoreError> {
-        let _turn = self.writer.pause().await?;
+        let _line = self.writer.pause().await;
         let statement = Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)");
         let row = self.settler.query_one_raw(statement).await?;
         let busy: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
@@ -270,30 +316,44 @@ impl Backend for Sqlite {
         told: &mut (dyn FnMut(Maintained) + Send),
     ) -> Result<(), MaintenanceError> {
         let before = self.bytes().await?;
-        self.writer.connection().execute_unprepared("VACUUM").await?;
+        self.writer.pause().await.connection().await?.execute_unprepared("VACUUM").await?;
         let deadline = Deadline::after(patience);
         while !self.settle().await? {
             if deadline.left().is_zero() {
                 return Err(MaintenanceError::Held("another process that reads the database".to_owned()));
             }
-            tokio::time::sleep(LOCK_PATIENCE / 40).await;
+            tokio::time::sleep(LOOK).await;
         }
         let name = "the database".to_owned();
         told(Maintained::Rewritten { name, before, after: self.bytes().await? });
         Ok(())
     }
 
+    async fn check(self: Arc<Self>) -> Result<(), StoreError> {
+        self.disk.check_files().await?;
+        match self.disk.condition.outage() {
+            None => Ok(()),
+            Some(_) => self.probe().await,
+        }
+    }
+
+    fn notice(&self, outage: Outage) {
+        self.disk.condition.fails(outage);
+    }
+
     fn is_exclusive(&self) -> bool {
-        self.lock.is_some()
+        self.sharing == Sharing::Exclusive
     }
 
     async fn close(&self) {
-        self.writer.stop().await;
+        let mut line = self.writer.stop().await;
         self.readers.close_by_ref().await.ok();
         self.settler.close_by_ref().await.ok();
-        // Leaves one file behind instead of three; not needed for safety.
-        self.writer.connection().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
-        self.writer.connection().close_by_ref().await.ok();
+        // Leaves one file instead of three; not needed for safety.
+        if let Ok(connection) = line.connection().await {
+            connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
+        }
+        line.give_up().await;
     }
 }
 

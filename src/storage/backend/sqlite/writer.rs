@@ -2,6 +2,8 @@
 //!
 //! Writes that wait at the same time share one transaction, each in a savepoint of its own: a failed one
 //! is undone alone, and nobody is answered before the commit is on disk. Callers go before tasks.
+//! After any error of the transaction itself the connection is given up, since SQLite may have ended the
+//! transaction while the driver goes on believing in it.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -10,29 +12,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
+use super::condition::Condition;
+use super::files::Files;
+use super::line::Line;
 use crate::model::clock::Deadline;
 use crate::storage::backend::Backend;
-
-use crate::storage::{Db, StoreError, Tx, Urgency, Verdict, Work};
+use crate::storage::{Db, OpenTransaction, Outage, StoreError, Tx, Urgency, Verdict, Work};
 
 /// Writes that may share a commit, and how long one may be kept waiting for others to join.
 const GROUP: usize = 64;
 const GROUP_TIME: Duration = Duration::from_millis(8);
-/// Writes that may wait; more are told that the server is overloaded.
+/// Writes that may wait; more are refused as an overload.
 const WAITING: usize = 4_096;
 
 /// Handle of the writer; it runs in a task of its own until stopped.
 pub(super) struct Writer {
-    connection: DatabaseConnection,
     interactive: mpsc::Sender<Job>,
     background: mpsc::Sender<Job>,
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Mutex<Line>>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -43,30 +43,55 @@ struct Job {
     answer: oneshot::Sender<Result<(), StoreError>>,
 }
 
+/// What the writer knows of the disk.
+#[derive(Clone)]
+pub(super) struct Disk {
+    pub(super) files: Arc<Files>,
+    pub(super) condition: Arc<Condition>,
+}
+
+impl Disk {
+    /// Refuses where the files are not the ones that were opened. What was committed to others is lost.
+    pub(super) async fn check_files(&self) -> Result<(), StoreError> {
+        let files = Arc::clone(&self.files);
+        let in_place = tokio::task::spawn_blocking(move || files.are_in_place()).await;
+        if in_place.unwrap_or(false) {
+            self.condition.returns();
+            return Ok(());
+        }
+        self.condition.fails(Outage::Replaced);
+        Err(StoreError::Unavailable(Outage::Replaced))
+    }
+
+    fn note(&self, result: &Result<(), StoreError>) {
+        match result {
+            Ok(()) => self.condition.recovers(),
+            Err(StoreError::Unavailable(outage)) => self.condition.fails(*outage),
+            Err(_) => {}
+        }
+    }
+}
+
 impl Writer {
     #[expect(clippy::disallowed_methods, reason = "ends when the last sender is gone")]
-    pub(super) fn start(connection: DatabaseConnection) -> Self {
+    pub(super) fn start(line: Line, disk: Disk) -> Self {
         let (interactive, interactive_jobs) = mpsc::channel(WAITING);
         let (background, background_jobs) = mpsc::channel(WAITING);
-        let turn = Arc::new(Mutex::new(()));
+        let turn = Arc::new(Mutex::new(line));
         let jobs = Jobs { interactive: interactive_jobs, background: background_jobs };
-        tokio::spawn(run(connection.clone(), jobs, Arc::clone(&turn)));
-        Self { connection, interactive, background, turn, stopped: Arc::default() }
+        tokio::spawn(run(jobs, Arc::clone(&turn), disk));
+        Self { interactive, background, turn, stopped: Arc::default() }
     }
 
-    pub(super) fn connection(&self) -> &DatabaseConnection {
-        &self.connection
-    }
-
-    /// Keeps the writer from writing while the guard lives.
-    pub(super) async fn pause(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
-        Ok(self.turn.lock().await)
+    /// The connection of the writer, which does not write while the guard lives.
+    pub(super) async fn pause(&self) -> MutexGuard<'_, Line> {
+        self.turn.lock().await
     }
 
     /// Refuses further writes, once those under way have ended.
-    pub(super) async fn stop(&self) {
+    pub(super) async fn stop(&self) -> MutexGuard<'_, Line> {
         self.stopped.store(true, Ordering::Release);
-        drop(self.turn.lock().await);
+        self.turn.lock().await
     }
 
     pub(super) async fn submit(
@@ -77,7 +102,7 @@ impl Writer {
         work: Work,
     ) -> Result<(), StoreError> {
         if self.stopped.load(Ordering::Acquire) {
-            return Err(StoreError::Unavailable("closed"));
+            return Err(StoreError::Unavailable(Outage::ShuttingDown));
         }
         let queue = match urgency {
             Urgency::Interactive => &self.interactive,
@@ -85,8 +110,8 @@ impl Writer {
         };
         let (answer, answered) = oneshot::channel();
         let job = Job { backend, deadline, work, answer };
-        queue.try_send(job).map_err(|_| StoreError::Unavailable("too many writes waiting"))?;
-        answered.await.unwrap_or(Err(StoreError::Unavailable("closed")))
+        queue.try_send(job).map_err(|_| StoreError::Unavailable(Outage::TooManyWrites))?;
+        answered.await.unwrap_or(Err(StoreError::Unavailable(Outage::ShuttingDown)))
     }
 }
 
@@ -107,11 +132,15 @@ impl Jobs {
     }
 }
 
-async fn run(connection: DatabaseConnection, mut jobs: Jobs, turn: Arc<Mutex<()>>) {
+/// A write that was run, or that the failure of its group keeps from being run.
+type Answer = oneshot::Sender<Result<(), StoreError>>;
+
+async fn run(mut jobs: Jobs, turn: Arc<Mutex<Line>>, disk: Disk) {
     while let Some((urgency, job)) = jobs.next().await {
-        let _turn = turn.lock().await;
+        let mut line = turn.lock().await;
         let mut group = VecDeque::from([job]);
-        commit_together(&connection, &mut group, |group| {
+        let mut answers = Vec::new();
+        let join = |group: &mut VecDeque<Job>| {
             let joins = match urgency {
                 Urgency::Interactive => jobs.interactive.try_recv(),
                 // A caller waits for one batch, not for those that would join it; nor does it join them.
@@ -119,84 +148,104 @@ async fn run(connection: DatabaseConnection, mut jobs: Jobs, turn: Arc<Mutex<()>
                 Urgency::Background => jobs.background.try_recv(),
             };
             group.extend(joins);
-        })
-        .await;
+        };
+        let mut result = disk.condition.refuse_hopeless();
+        if result.is_ok() {
+            result = commit_together(&mut line, &mut group, &mut answers, join).await;
+            disk.note(&result);
+            // What is on a disk under no name, or under another one, is as good as lost.
+            if result.is_ok() {
+                result = disk.check_files().await;
+            }
+        }
+        // A full or failing disk ends the whole transaction, not one savepoint: nobody's write holds.
+        for answer in answers.into_iter().chain(group.into_iter().map(|job| job.answer)) {
+            answer.send(result.clone()).ok();
+        }
     }
 }
 
+/// Runs and commits the writes of `group`, which `join` adds to, and moves them to `answers`. On `Err` none of
+/// them holds, and the connection is given up.
 async fn commit_together(
-    connection: &DatabaseConnection,
+    line: &mut Line,
     group: &mut VecDeque<Job>,
-    mut join: impl FnMut(&mut VecDeque<Job>),
-) {
+    answers: &mut Vec<Answer>,
+    join: impl FnMut(&mut VecDeque<Job>),
+) -> Result<(), StoreError> {
+    let connection = line.connection().await?;
+    let done = match begin(&connection).await {
+        Ok(tx) => in_transaction(tx, group, answers, join).await,
+        Err(err) => Err(err),
+    };
+    if done.is_err() {
+        drop(connection);
+        line.give_up().await;
+    }
+    done
+}
+
+async fn begin(connection: &DatabaseConnection) -> Result<OpenTransaction, StoreError> {
+    fail::fail_point!("sqlite_begin", |_| Err(StoreError::Unavailable(Outage::DiskError)));
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    let tx = match connection.begin_with_options(options).await {
-        Ok(tx) => Arc::new(tx),
-        Err(err) => return answer_all(group.drain(..).map(|job| job.answer), &Err(err.into())),
-    };
+    Ok(OpenTransaction::new(connection.begin_with_options(options).await?))
+}
 
+async fn in_transaction(
+    tx: OpenTransaction,
+    group: &mut VecDeque<Job>,
+    answers: &mut Vec<Answer>,
+    mut join: impl FnMut(&mut VecDeque<Job>),
+) -> Result<(), StoreError> {
+    let tx = Arc::new(tx);
     let begun = Instant::now();
-    let mut answers = Vec::new();
     while let Some(job) = group.pop_front() {
         if is_over_time(&job) {
             job.answer.send(Err(StoreError::Timeout)).ok();
         } else if !job.answer.is_closed() {
             let done = in_savepoint(&tx, &job).await;
             answers.push(job.answer);
-            if let Err(err) = done {
-                // A full or failing disk ends the whole transaction, not one savepoint: nobody's write holds.
-                drop(tx);
-                return answer_all(
-                    answers.into_iter().chain(group.drain(..).map(|job| job.answer)),
-                    &Err(err),
-                );
-            }
+            done?;
         }
         if answers.len() < GROUP && begun.elapsed() < GROUP_TIME {
             join(group);
         }
     }
-    let committed = commit(tx).await;
-    answer_all(answers.into_iter(), &committed);
+    fail::fail_point!("sqlite_commit", |_| Err(StoreError::Unavailable(Outage::DiskError)));
+    match Arc::try_unwrap(tx) {
+        Ok(tx) => tx.commit().await,
+        Err(_) => Err(StoreError::Internal("a transaction was kept beyond its work".into())),
+    }
 }
 
-/// What is over its time before it was begun is not begun; nor is what nobody waits for any more.
+/// True if the job's deadline passed before it started.
 fn is_over_time(job: &Job) -> bool {
     job.deadline.is_some_and(|deadline| deadline.left().is_zero())
 }
 
-async fn in_savepoint(tx: &Arc<DatabaseTransaction>, job: &Job) -> Result<(), StoreError> {
-    tx.execute_unprepared("SAVEPOINT job").await?;
+/// Runs one write. `Err` means that the whole transaction is over.
+async fn in_savepoint(tx: &Arc<OpenTransaction>, job: &Job) -> Result<(), StoreError> {
+    fail::fail_point!("sqlite_savepoint", |_| Err(StoreError::Unavailable(Outage::DiskError)));
+    tx.run("SAVEPOINT job").await?;
     let handle = Tx::new(Db::transaction(Arc::clone(tx), Arc::clone(&job.backend)));
     // A panic is a bug of one caller's work; the others in the group must not pay for it.
     let verdict = AssertUnwindSafe((job.work)(handle)).catch_unwind().await;
+    // Whatever the work made of the error: the transaction that it ran in is gone.
+    if let Some(err) = tx.ended_by() {
+        return Err(err.clone());
+    }
+    fail::fail_point!("sqlite_release", |_| Err(StoreError::Unavailable(Outage::DiskError)));
     let end = match verdict {
         Ok(Verdict::Commit) => "RELEASE job",
         _ => "ROLLBACK TO job; RELEASE job",
     };
-    tx.execute_unprepared(end).await.map_err(|_| StoreError::Unavailable("a write failed"))?;
+    tx.run(end).await?;
     if verdict.is_err() {
         // Its caller finds no result, which it reports as a fault.
         tracing::error!("the work of a transaction panicked; it was undone");
     }
     Ok(())
-}
-
-async fn commit(tx: Arc<DatabaseTransaction>) -> Result<(), StoreError> {
-    match Arc::try_unwrap(tx) {
-        Ok(tx) => Ok(tx.commit().await?),
-        Err(_) => Err(StoreError::Internal("a transaction was kept beyond its work".into())),
-    }
-}
-
-fn answer_all(
-    answers: impl Iterator<Item = oneshot::Sender<Result<(), StoreError>>>,
-    result: &Result<(), StoreError>,
-) {
-    for answer in answers {
-        answer.send(result.clone()).ok();
-    }
 }
