@@ -31,7 +31,7 @@ pub(super) type Service = InterceptedService<Channel, Credential>;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Target {
-    /// Where usher listens.
+    /// Address of the server.
     #[arg(long, env = "USHER_SERVER", value_name = "URL", default_value = "http://127.0.0.1:50051",
           value_parser = server_url)]
     pub(super) server: String,
@@ -69,7 +69,8 @@ struct Flags {
     #[command(flatten)]
     pair: KeyPair,
 
-    /// File that holds a token to call with, instead of key and secret. Or put the token into `USHER_TOKEN`.
+    /// File that holds a token to call with, instead of a key and its secret. Or put the token into the
+    /// environment variable `USHER_TOKEN`.
     #[arg(long, env = "USHER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 
@@ -162,9 +163,14 @@ impl Client {
         ContentServiceClient::new(self.service.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
-    /// What to tell of a call that failed.
+    /// What to say about a call that failed.
     pub(super) fn failure(&self, status: &Status) -> Failure {
         Failure::of_status(status, &self.server)
+    }
+
+    /// The same for a call about these users, so that the message can name them.
+    pub(super) fn failure_about(&self, status: &Status, ids: &[String]) -> Failure {
+        Failure::of_status_about(status, &self.server, ids)
     }
 
     /// Whether a call that can be resumed may go well if it is made again.

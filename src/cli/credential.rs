@@ -20,7 +20,7 @@ const VALIDITY: Duration = Duration::from_mins(10);
 /// An app's key and secret, by where they lie.
 #[derive(Debug, Clone, Args)]
 pub(super) struct KeyPair {
-    /// The app's key, as `usher app create` printed it.
+    /// Name of the app's key, as `usher app create` printed it.
     #[arg(long, env = "USHER_KEY", value_name = "KID")]
     pub(super) key: Option<String>,
 
@@ -28,7 +28,8 @@ pub(super) struct KeyPair {
     #[arg(long, env = "USHER_SECRET_FILE", value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Without key, secret or token: the data directory of `usher serve`, where those of its first app lie.
+    /// Data directory of `usher serve`, which holds a key of its first app; used if no key, secret or token is
+    /// given.
     #[arg(long, env = "USHER_DATA_DIR", value_name = "DIR", default_value = "./usher-data")]
     data_dir: PathBuf,
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{FieldViolation, StatusExt as _};
 
 /// Exit codes; see the table at [`super`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,25 +69,35 @@ impl Failure {
 
     /// The server at `server`, or the way to it, answered a call with `status`.
     pub(super) fn of_status(status: &Status, server: &str) -> Self {
+        Self::of_status_about(status, server, &[])
+    }
+
+    /// As [`Self::of_status`], for a call about the users `ids`: paths such as `user_ids[3]` are shown with the id.
+    pub(super) fn of_status_about(status: &Status, server: &str, ids: &[String]) -> Self {
         if is_unreachable(status) {
             let cause = deepest_cause(status);
             return Self::failed(format!(
                 "cannot reach {server}: {cause}\nhint: is usher running at {server}? Say otherwise with --server"
             ));
         }
-        let details = status.get_error_details();
-        let mut lines = vec![format!("{} ({})", message(status), reason(status))];
+        let message = message(status);
+        let mut lines = vec![format!("{} ({})", with_id(&message, ids), reason(status))];
 
+        let details = status.get_error_details();
         let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
-        lines.extend(violations.iter().map(|found| format!("  {}: {}", found.field, found.description)));
         let metadata = |key: &str| details.error_info().and_then(|info| info.metadata.get(key));
         let total: Option<usize> = metadata("violations_total").and_then(|total| total.parse().ok());
         let unlisted = total.unwrap_or_default().saturating_sub(violations.len());
+        let is_said = matches!(violations, [only] if unlisted == 0 && repeats(&message, only));
+        if !is_said {
+            let lists = violations.iter().map(|found| format!("{}: {}", found.field, found.description));
+            lines.extend(lists.map(|line| format!("  {}", with_id(&line, ids))));
+        }
         if unlisted > 0 {
             lines.push(format!("  ... and {unlisted} more"));
         }
         lines.extend(
-            metadata("error_id").map(|id| format!("hint: error {id} in the server's log tells it all")),
+            metadata("error_id").map(|id| format!("hint: the server's log explains it under error id {id}")),
         );
         lines.extend(hint(&reason(status)).map(|hint| format!("hint: {hint}")));
         Self::failed(lines.join("\n"))
@@ -152,6 +162,29 @@ fn message(status: &Status) -> String {
     }
 }
 
+/// Whether `message` says all that the only violation says.
+fn repeats(message: &str, only: &FieldViolation) -> bool {
+    let text = only.description.split_once(": ").map_or(only.description.as_str(), |(_, text)| text);
+    [text, &only.description]
+        .iter()
+        .any(|text| message == *text || message == format!("{}: {text}", only.field))
+}
+
+/// `line` with the id of the user that the path at its beginning leads to: `users[3] (ada): ...`.
+fn with_id(line: &str, ids: &[String]) -> String {
+    let Some((path, text)) = line.split_once(": ") else { return line.to_owned() };
+    let index = match path.split_once('.').map_or(path, |(user, _)| user) {
+        "user_id" => Some(0),
+        user => ["users[", "user_ids["]
+            .iter()
+            .find_map(|list| user.strip_prefix(list)?.strip_suffix(']')?.parse::<usize>().ok()),
+    };
+    match index.and_then(|index| ids.get(index)) {
+        Some(id) => format!("{path} ({id}): {text}"),
+        None => line.to_owned(),
+    }
+}
+
 fn hint(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "CREDENTIALS_MISSING" => "give --key and --secret-file, or a token by --token-file or USHER_TOKEN",
@@ -193,7 +226,7 @@ fn code_name(code: Code) -> &'static str {
 mod tests {
     use std::collections::HashMap;
 
-    use tonic_types::{ErrorDetails, FieldViolation};
+    use tonic_types::ErrorDetails;
 
     use super::*;
 
@@ -210,6 +243,39 @@ mod tests {
             failure.to_string(),
             "request has invalid fields (INVALID_FIELD)\n  users[0].id: must not be empty\n  ... and 6 more"
         );
+    }
+
+    #[test]
+    fn what_the_message_says_is_not_said_again() {
+        let mut details = ErrorDetails::with_error_info("USER_NOT_FOUND", "usher", HashMap::new());
+        details
+            .set_bad_request(vec![FieldViolation::new("users[0]", "USER_NOT_FOUND: there is no such user")]);
+        let message = "users[0]: there is no such user";
+        let status = Status::with_error_details(Code::NotFound, message, details);
+
+        let text = |ids: &[&str]| {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            Failure::of_status_about(&status, "http://here", &ids).to_string()
+        };
+
+        assert_eq!(text(&[]), "users[0]: there is no such user (USER_NOT_FOUND)");
+        assert_eq!(text(&["nobody"]), "users[0] (nobody): there is no such user (USER_NOT_FOUND)");
+    }
+
+    #[test]
+    fn paths_of_users_are_shown_with_their_ids() {
+        let ids = ["ada", "a b"].map(str::to_owned);
+        for (line, shown) in [
+            ("user_id: wrong", "user_id (ada): wrong"),
+            ("user_ids[1]: wrong", "user_ids[1] (a b): wrong"),
+            ("users[0].set.a..b: wrong", "users[0].set.a..b (ada): wrong"),
+            ("users[2].id: wrong", "users[2].id: wrong"),
+            ("users[x].id: wrong", "users[x].id: wrong"),
+            ("user_ids: must be 1 to 10 ids", "user_ids: must be 1 to 10 ids"),
+            ("the call failed", "the call failed"),
+        ] {
+            assert_eq!(with_id(line, &ids), shown);
+        }
     }
 
     #[test]

@@ -21,10 +21,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
-    /// Ask for one service, such as `usher.v1.UserService`, instead of the server as a whole.
+    /// Ask about one service, such as `usher.v1.UserService`. [default: the server as a whole]
     #[arg(long, value_name = "NAME", default_value = "")]
     service: String,
-    /// Ask again until it serves, at most this long.
+    /// Ask again until it serves, for at most this long, such as 30s.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     wait: Option<Duration>,
     #[command(flatten)]

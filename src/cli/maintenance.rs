@@ -12,12 +12,14 @@ use super::settings::Settings;
 use crate::server::admin;
 use crate::storage::backend::maintenance::Maintained;
 
-/// Writes tables and statistics anew, so that no row that was removed stays in the database's files, and gives
-/// back their space. On PostgreSQL each table is locked while it is written, and calls wait; exits with 3 where
-/// something is left that only a superuser may do. On SQLite, the server must be stopped.
+/// Scrubs deleted data from the database's files: rewrites tables and statistics, so that no deleted row stays in
+/// them, and gives back their space. Opens the database directly.
+///
+/// On SQLite, stop the server first. On PostgreSQL the server may run: each table is locked while it is
+/// rewritten, and calls wait. Exits with 3 if a step is left that only a superuser may do.
 #[derive(Debug, Args)]
 pub(super) struct Maintenance {
-    /// How long to wait for readers of what was removed, and for each table.
+    /// How long to wait for transactions that still see deleted rows, and for the lock on each table.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     wait: Duration,
     /// Print a JSON object for each step, one a line.

@@ -1,4 +1,4 @@
-//! `usher master-key`: opens the database directly, as the server does that has the master key.
+//! `usher master-key`: opens the database directly, with the server's settings.
 
 use std::path::PathBuf;
 
@@ -18,19 +18,20 @@ pub(super) struct MasterKey {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Makes a new master key open the database, and seals every secret anew. Servers may go on meanwhile.
+    /// Adds a new master key and seals every secret with it. Servers may go on running.
     ///
-    /// The old one goes on to open the database: on SQLite, where the master key lies in the data directory,
-    /// until the server starts again; elsewhere until it is retired.
+    /// The old master key goes on to open the database: on SQLite with the master key in the data directory,
+    /// until the server starts again; otherwise until it is retired.
     Rotate(Rotate),
-    /// Makes the configured master key the only one that opens the database. Run it with the new one, once
-    /// every replica has that.
+    /// Makes the configured master key the only one that opens the database. Run it with the new master key,
+    /// once every replica has it.
     Retire(Retire),
 }
 
 #[derive(Debug, Args)]
 struct Rotate {
-    /// File that holds the new master key, as `openssl rand -hex 32` makes one.
+    /// File that holds the new master key, such as `openssl rand -hex 32` prints. Required, except on SQLite with
+    /// the master key in the data directory, where a random one is made.
     #[arg(long, value_name = "FILE")]
     new_master_key_file: Option<PathBuf>,
     /// Print a JSON object.

@@ -1,9 +1,8 @@
 //! The command line. Commands are clients of the gRPC API; only what bootstraps opens the database.
 //!
 //! Standard output carries what was asked for, standard error all else. Exit codes, decided here and in
-//! `failure.rs` only: 0 done; 1 failed; 2 wrong usage or settings; 3 done, but some items were refused
-//! or failed; 4 the task was cancelled,
-//! or nobody agreed to it; 130 interrupted; 141 the reader of standard output went away.
+//! `failure.rs` only: 0 done; 1 failed; 2 wrong usage or settings; 3 done, but some items were refused or
+//! failed; 4 the task was cancelled, or not confirmed; 130 interrupted; 141 standard output was closed.
 
 mod app;
 mod connect;
@@ -32,7 +31,7 @@ use clap::{Parser, Subcommand};
 
 use failure::{Exit, Outcome};
 
-/// A self-hosted gRPC service that other services ask about their users.
+/// A self-hosted gRPC service for managing users, and the commands to work with it.
 #[derive(Debug, Parser)]
 #[command(name = "usher", version, propagate_version = true, max_term_width = 110)]
 struct Cli {
@@ -44,23 +43,23 @@ struct Cli {
 enum Verb {
     /// Runs the server until SIGTERM or Ctrl-C.
     Serve(serve::Serve),
-    /// Brings the database to the form this version needs, and ends.
+    /// Brings the database to the schema of this version, and ends. Opens the database directly.
     Migrate(migrate::Migrate),
-    /// Ends what removed rows leave in the database's files: opens the database directly.
+    /// Scrubs deleted data from the database's files and gives back their space. Opens the database directly.
     Maintenance(maintenance::Maintenance),
-    /// Apps, the tenants, and their keys.
+    /// Creates and lists apps (the tenants), and manages their keys.
     App(app::App),
-    /// Changes the master key: opens the database directly.
+    /// Changes the master key. Opens the database directly.
     MasterKey(master_key::MasterKey),
-    /// Mints and judges tokens.
+    /// Mints and verifies tokens.
     Token(token::Token),
     /// Imports users and content from a file: a JSON array or JSON lines.
     Import(import::Import),
     /// Finds, reads, writes, deletes and restores users.
     Users(users::Users),
-    /// Follows and steers tasks.
+    /// Lists, watches, cancels and retries tasks.
     Task(task::Task),
-    /// Asks a running server whether it serves.
+    /// Asks a running server for its health. Exits with 1 if it does not serve.
     Healthcheck(healthcheck::Healthcheck),
 }
 
@@ -119,6 +118,37 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    fn helps(command: &mut clap::Command, found: &mut Vec<(String, String)>) {
+        found.push((command.get_name().to_owned(), command.render_long_help().to_string()));
+        for below in command.get_subcommands_mut() {
+            helps(below, found);
+        }
+    }
+
+    #[test]
+    fn help_is_in_plain_english() {
+        let mut found = Vec::new();
+        helps(&mut Cli::command(), &mut found);
+        assert!(found.len() > 30, "all commands are read");
+        let banned =
+            ["whom", "whoever", "somebody", "nobody", "as far as", "told", "tells", "beside", "what becomes"];
+        for (command, help) in found {
+            let lower = help.to_lowercase();
+            let words = banned.into_iter().find(|words| lower.contains(words));
+            assert_eq!(words, None, "in the help of `{command}`: {help}");
+        }
+    }
+
+    #[test]
+    fn help_of_delete_says_which_calls_and_channels() {
+        let mut command = Cli::command();
+        let delete = command.find_subcommand_mut("users").unwrap().find_subcommand_mut("delete").unwrap();
+        let help = delete.render_long_help().to_string();
+        for text in ["Their channels with exactly two members", "Their calls with exactly two members"] {
+            assert!(help.contains(text), "{help}");
+        }
     }
 
     #[test]

@@ -21,11 +21,11 @@ pub(super) struct Token {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Mints a server token, which may do everything in its app. Needs no server.
+    /// Mints a server token, which may do everything in its app. Calls no server.
     Server(ServerToken),
-    /// Has the server mint a token for a user.
+    /// Asks the server to mint a token for a user.
     User(UserToken),
-    /// Has the server judge a token. Exits with 1 where it is not valid.
+    /// Asks the server to verify a token. Exits with 1 if it is not valid.
     Verify(Verify),
 }
 
@@ -33,19 +33,19 @@ enum Verb {
 struct ServerToken {
     #[command(flatten)]
     pair: KeyPair,
-    /// How long it is valid, such as 1h. Not given: until the key is retired.
+    /// How long the token is valid, such as 1h or 30d. [default: until the key is retired]
     #[arg(long, value_name = "TIME", value_parser = whole_seconds)]
     validity: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
 struct UserToken {
-    /// Whose token it is.
+    /// Id of the user.
     user_id: String,
-    /// How long it is valid. Not given: one hour.
+    /// How long the token is valid, such as 5m or 1h. [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = whole_seconds)]
     validity: Option<Duration>,
-    /// More claims to carry, a JSON object.
+    /// Further claims of the token, a JSON object.
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
     /// Print a JSON object with `token` and `expires_at`.
@@ -57,7 +57,7 @@ struct UserToken {
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// The token; `-` reads it from standard input, where other processes cannot see it.
+    /// The token; `-` reads it from standard input, so that other processes cannot see it.
     #[arg(value_name = "TOKEN|-")]
     candidate: String,
     /// Print a JSON object.
@@ -91,9 +91,10 @@ impl UserToken {
         let request = v1::CreateUserTokenRequest { user_id: self.user_id, validity, claims };
         let answer = client
             .tokens()
+        let ids = [self.user_id.clone()];
             .create_user_token(unary(request))
             .await
-            .map_err(|status| client.failure(&status))?;
+            .map_err(|status| client.failure_about(&status, &ids))?;
         let v1::CreateUserTokenResponse { token, expires_at } = answer.into_inner();
         if self.json {
             output::json(&json!({"token": token, "expires_at": json::time(expires_at)}))?;

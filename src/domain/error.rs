@@ -11,8 +11,8 @@ pub enum Error {
     /// The request breaks rules of form.
     #[error("the request has {} invalid field(s)", .0.len())]
     Invalid(Vec<Violation>),
-    /// The request is well formed, but the state of the world is against it, place by place.
-    #[error("the state of the world is against it")]
+    /// The request is well formed, but conflicts with stored state, place by place.
+    #[error("the request conflicts with stored state")]
     State(Vec<Subject>),
     /// Too much at a time.
     #[error("{0}")]
@@ -43,7 +43,7 @@ pub enum Error {
     /// The app has no guests.
     #[error("this app does not let anonymous callers make guests")]
     GuestsDisabled,
-    /// A request or import id that was used for something else.
+    /// A request id that was used for something else.
     #[error("this id was used for another request; choose another")]
     RequestIdReused,
     /// No such task.
@@ -77,7 +77,7 @@ pub enum Error {
 pub struct Subject {
     /// Path in the request: `users[3]`.
     pub field: String,
-    /// What is against it; the first subject's reason is the error's.
+    /// Why it conflicts; the first subject's reason is the error's.
     pub reason: Reason,
 }
 

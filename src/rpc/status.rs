@@ -19,6 +19,8 @@ pub const DOMAIN: &str = "usher";
 /// Violations listed, and the bytes they may take: stock clients drop trailers beyond 8 KiB.
 const LISTED: usize = 50;
 const LISTED_BYTES: usize = 3_500;
+/// Bytes of the message before it is cut; it travels in the same trailers, percent-encoded.
+const MESSAGE_BYTES: usize = 400;
 
 /// What a caller is told of `err`.
 pub fn of(err: impl Into<Error>) -> Status {
@@ -45,6 +47,7 @@ pub fn of(err: impl Into<Error>) -> Status {
     }
     let message = match (&err, reason) {
         (_, Reason::Internal) => internal(&err, &mut metadata),
+        (Error::Invalid(violations), _) => form_message(violations),
         (Error::State(subjects), _) => state_message(subjects),
         (Error::Token(reason) | Error::UserToken(reason), _) => token_message(*reason).to_owned(),
         (Error::Store(_), _) => store_message(reason).to_owned(),
@@ -183,36 +186,81 @@ fn within_limits(violations: Vec<FieldViolation>) -> Vec<FieldViolation> {
         .collect()
 }
 
-/// What is against it, and what to do.
+/// What is wrong, and what to do. No wildcard arm: a new reason does not compile until it has a sentence.
 const fn sentence(reason: Reason) -> &'static str {
     match reason {
+        Reason::InvalidField => "the value breaks a rule; correct the request",
+        Reason::TooLarge => "the value is too large; send less at a time",
+        Reason::FilterInvalid => "the filter is not understood; correct it",
+        Reason::PageTokenInvalid => "the page token is damaged, or belongs to another query",
+        Reason::CredentialsMissing => "no token was sent; send `authorization: Bearer <token>`",
+        Reason::ApiKeyUnknown => "no app has this key",
+        Reason::TokenInvalid => "the token is not valid",
+        Reason::TokenExpired => "the token has expired; get a new one",
+        Reason::TokenNotYetValid => "the token is not valid yet",
+        Reason::TokenRevoked => "the token was revoked; get a new one",
+        Reason::PermissionMissing => "only a server token may change this",
+        Reason::SessionEnded => "the session has ended; connect again",
         Reason::UserNotFound => "there is no such user in this app",
         Reason::UserDeleted => "the user is deleted; restore it first",
         Reason::UserDeactivated => "the user is deactivated; reactivate it first",
         Reason::UserNotDeactivated => "the user is not deactivated",
         Reason::UserNotDeleted => "the user is not deleted",
         Reason::NotRestorable => "the user cannot be restored",
-        Reason::RoleNotFound => "names a role that does not exist",
-        Reason::PermissionMissing => "only a server token may change this",
+        Reason::RoleNotFound => "the role does not exist in this app",
         Reason::NameTaken => "another user has this name; choose another",
-        Reason::ChannelNotFound => "there is no such channel in this app",
+        Reason::GuestsDisabled => "this app does not let anonymous callers make guests",
         Reason::VersionMismatch => "the user has another version; read it and decide anew",
+        Reason::RequestIdReused => "this id was used for another request; choose another",
+        Reason::TaskNotFound => "there is no such task in this app",
+        Reason::TaskFinished => "the task has ended",
+        Reason::TaskNotFailed => "only a failed task can be retried",
+        Reason::KindUnsupported => "items of this kind cannot be imported",
+        Reason::ChannelNotFound => "there is no such channel in this app",
         Reason::CallNotFound => "there is no such call in this app",
+        Reason::MessageNotFound => "there is no such message in this app",
+        Reason::FeedNotFound => "there is no such feed in this app",
+        Reason::ActivityNotFound => "there is no such activity in this app",
+        Reason::CommentNotFound => "there is no such comment in this app",
+        Reason::MemberNotFound => "the channel comes without an item for one of its members",
+        Reason::TeamMismatch => "the user is not in the team of the channel",
         Reason::KeyNotFound => "there is no such key in this app",
         Reason::KeyLast => "it is the last key that verifies; make another one first",
         Reason::TooManyKeys => "the app has as many keys as can verify at a time; retire one first",
-        _ => "is against it",
+        Reason::Conflict => "another call changed the same thing at the same time; try again",
+        Reason::Overloaded => "the server has too much to do; try again shortly",
+        Reason::DatabaseUnavailable => "the database cannot be reached; try again shortly",
+        Reason::ServerDraining => "the server is going down; try again on another connection",
+        Reason::DeadlineExceeded => "the call took longer than allowed",
+        Reason::Internal => "a fault of usher",
     }
 }
 
-fn state_message(subjects: &[Subject]) -> String {
-    match subjects {
-        [only] => format!("{}: {}", only.field, sentence(only.reason)),
-        [first, rest @ ..] => {
-            format!("{}: {} (and {} more)", first.field, sentence(first.reason), rest.len())
-        }
-        [] => String::new(),
+/// The message where `field` is the first of `total` places that something is wrong with.
+fn lead(field: &str, text: &str, total: usize) -> String {
+    let mut message = if field.is_empty() { text.to_owned() } else { format!("{field}: {text}") };
+    if message.len() > MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+        message.push_str("...");
     }
+    match total {
+        0 | 1 => message,
+        total => format!("{message} (and {} more)", total - 1),
+    }
+}
+
+fn form_message(violations: &[Violation]) -> String {
+    violations.first().map_or_else(
+        || "the request is not valid".to_owned(),
+        |first| lead(&first.field, &first.description, violations.len()),
+    )
+}
+
+fn state_message(subjects: &[Subject]) -> String {
+    subjects.first().map_or_else(
+        || sentence(Reason::Internal).to_owned(),
+        |first| lead(&first.field, sentence(first.reason), subjects.len()),
+    )
 }
 
 /// Equal text for all that fails before the signature is known to be good.
@@ -261,15 +309,52 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_has_a_sentence_that_stands_alone_and_behind_a_path() {
+        for reason in Reason::ALL.iter().copied() {
+            let text = sentence(reason);
+            assert!(text.len() > 10 && !text.starts_with(':') && !text.ends_with('.'), "{reason:?}: {text}");
+            let alone = of(Error::state("", reason));
+            let placed = of(Error::state("users[3]", reason));
+            if reason != Reason::Internal {
+                assert_eq!(alone.message(), text);
+                assert_eq!(placed.message(), format!("users[3]: {text}"));
+            }
+            for status in [alone, placed, of(Error::Token(reason)), of(Error::UserToken(reason))] {
+                assert!(!status.message().starts_with([':', ' ']), "{reason:?}: {}", status.message());
+                assert!(!status.message().is_empty(), "{reason:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_message_of_a_form_error_begins_with_the_first_violation() {
+        let found = |field: &str, rule| Violation {
+            field: field.to_owned(),
+            description: "must not be empty".to_owned(),
+            rule,
+        };
+        let message = |violations| of(Error::Invalid(violations)).message().to_owned();
+        for rule in [Rule::Invalid, Rule::TooLarge, Rule::Filter] {
+            assert_eq!(message(vec![found("users[0].id", rule)]), "users[0].id: must not be empty");
+            assert_eq!(message(vec![found("", rule)]), "must not be empty");
+            let several = ["users[0].id", "users[1].id", "users[7].name"].map(|field| found(field, rule));
+            assert_eq!(message(several.to_vec()), "users[0].id: must not be empty (and 2 more)");
+        }
+    }
+
+    #[test]
     fn long_lists_stay_below_what_stock_clients_read() {
-        let field = "users[499].custom.".to_owned() + &"x".repeat(180);
+        let field = "users[499].custom.".to_owned() + &"\u{10400}".repeat(180);
         let violations = (0..500).map(|_| Violation {
             field: field.clone(),
             description: "y".repeat(90),
             rule: Rule::Invalid,
         });
         let status = of(Error::Invalid(violations.collect()));
-        assert!(status.details().len() * 4 / 3 < 6_000, "{}", status.details().len());
+        // Details travel in base64, the message percent-encoded.
+        let trailers = status.details().len() * 4 / 3 + status.message().len() * 3;
+        assert!(trailers < 7_500, "{trailers}");
+        assert!(status.message().ends_with("... (and 499 more)"), "{}", status.message());
         let details = status.get_error_details();
         assert_eq!(details.error_info().unwrap().metadata["violations_total"], "500");
     }

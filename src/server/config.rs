@@ -42,7 +42,7 @@ pub struct Config {
     #[arg(long, env = "USHER_DATABASE_LISTEN_URL", value_name = "URL", hide_env_values = true)]
     pub database_listen_url: Option<Secret>,
 
-    /// Connections to PostgreSQL at most (beside the one that listens); readers of SQLite are a quarter.
+    /// Most connections to PostgreSQL, without the one for LISTEN; on SQLite there are a quarter as many readers.
     #[arg(long, env = "USHER_DATABASE_CONNECTIONS", value_name = "N", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_connections: u32,
@@ -66,7 +66,7 @@ pub struct Config {
           value_parser = duration(Duration::from_millis(500), Duration::from_secs(600)))]
     pub task_lease: Duration,
 
-    /// Users, or rows of what they made, that a task changes in one transaction.
+    /// Users, or rows of their content, that a task changes in one transaction.
     #[arg(long, env = "USHER_TASK_BATCH", value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub task_batch: u32,
@@ -86,18 +86,18 @@ pub struct Config {
           value_parser = duration(Duration::from_millis(100), Duration::from_secs(600)))]
     pub request_timeout: Duration,
 
-    /// The largest message taken, in bytes.
+    /// Largest message that is accepted, in bytes.
     #[arg(long, env = "USHER_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value_t = 4 * 1024 * 1024,
           value_parser = clap::value_parser!(u32).range(64 * 1024..=64 * 1024 * 1024))]
     pub max_message_bytes: u32,
 
-    /// Calls and streams open at a time on one connection.
+    /// Most calls and streams that may be open at the same time on one connection.
     #[arg(long, env = "USHER_MAX_STREAMS", value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_streams: u32,
 
-    /// Calls worked on at a time, half of them of one app; more are refused with OVERLOADED. Open streams do
-    /// not count.
+    /// Most calls that run at the same time, half of them of one app; further calls are refused with OVERLOADED.
+    /// Open streams do not count.
     #[arg(long, env = "USHER_MAX_CONCURRENT_CALLS", value_name = "N", default_value_t = 1024,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrent_calls: u32,
@@ -117,7 +117,7 @@ pub struct Config {
           value_parser = duration(Duration::ZERO, Duration::from_secs(300)))]
     pub drain_delay: Duration,
 
-    /// On SIGTERM: how long calls under way may go on after that.
+    /// On SIGTERM: how long running calls may go on after that.
     #[arg(long, env = "USHER_DRAIN_GRACE", value_name = "TIME", default_value = "10s",
           value_parser = duration(Duration::ZERO, Duration::from_secs(600)))]
     pub drain_grace: Duration,
@@ -243,7 +243,7 @@ impl Config {
     }
 }
 
-/// Reads a secret file, without the newline editors like to end one with.
+/// Reads a file of settings or with a secret.
 pub fn read_secret(file: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(file)
         .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())

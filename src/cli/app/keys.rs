@@ -29,7 +29,7 @@ pub(super) struct ListKeys {
 
 #[derive(Debug, Args)]
 pub(super) struct RetireKey {
-    /// The key's name.
+    /// Name of the key.
     kid: String,
     /// Print a JSON object.
     #[arg(long)]
@@ -48,7 +48,7 @@ impl RotateKey {
             created.map_err(|status| client.failure(&status))?.into_inner();
         let kid = key.map(|key| key.kid).unwrap_or_default();
 
-        // Told first: whatever happens to the files, nobody can ask for it again.
+        // Printed first: if writing the files fails, the secret cannot be asked for again.
         if self.json {
             output::json(&json!({"key": kid, "secret": secret}))?;
         } else {
@@ -62,7 +62,7 @@ impl RotateKey {
         }
         for old in before.into_iter().filter(|key| key.signing) {
             output::note(format_args!(
-                "{} goes on to verify; once what it signed has expired: usher app retire-key {}",
+                "{} goes on to verify; once the tokens it signed have expired, run: usher app retire-key {}",
                 old.kid, old.kid
             ));
         }

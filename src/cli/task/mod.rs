@@ -18,18 +18,18 @@ pub(super) struct Task {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Follows a task to its end. Exits with 0 where all went well, 3 where items failed, 4 where it was
-    /// cancelled, 1 where it failed.
+    /// Watches a task until it ends. Exits with 0 if it completed, 3 if it completed with failed items, 4 if it
+    /// was cancelled, 1 if it failed.
     Watch(watch::Watch),
     /// Lists tasks, newest first.
     List(show::List),
-    /// Shows a task as it stands.
+    /// Shows the present state of a task.
     Get(show::Get),
-    /// Lists what became of each user of a task.
+    /// Lists the outcome for each user of a task.
     Items(show::Items),
-    /// Asks a task to end. What is done stays done.
+    /// Cancels a task. What it has done stays done.
     Cancel(show::Cancel),
-    /// Takes up a failed task where it stopped.
+    /// Resumes a failed task where it stopped.
     Retry(show::Retry),
 }
 

@@ -12,13 +12,13 @@ const PAGE: i32 = 1_000;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only tasks in this state; can be given more than once.
+    /// Show only tasks in this state; may be given more than once.
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<State>,
-    /// Only tasks of this kind, such as `deactivate_users`; can be given more than once.
+    /// Show only tasks of this kind, such as `deactivate_users`; may be given more than once.
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
-    /// At most this many.
+    /// Show at most this many tasks.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i32).range(1..))]
     limit: i32,
     /// Print a JSON object for each task, one a line.
@@ -39,9 +39,9 @@ enum State {
 
 #[derive(Debug, Args)]
 pub(super) struct Items {
-    /// The task.
+    /// Id of the task.
     task_id: String,
-    /// Only items that failed.
+    /// Show only items that failed.
     #[arg(long)]
     failed: bool,
     /// Print a JSON object for each item, one a line.
@@ -54,7 +54,7 @@ pub(super) struct Items {
 /// What the commands on one task take.
 #[derive(Debug, Args)]
 struct One {
-    /// The task.
+    /// Id of the task.
     task_id: String,
     /// Print a JSON object.
     #[arg(long)]
@@ -201,7 +201,7 @@ impl Cancel {
             client.tasks().cancel_task(unary(request)).await.map_err(|status| client.failure(&status))?;
         let task = answer.into_inner().task;
         if task.as_ref().is_some_and(|task| task.cancel_requested && task.state() == v1::TaskState::Running) {
-            output::note("it ends at its next batch boundary: see it end with `usher task watch`");
+            output::note("it ends after its present batch: see it end with `usher task watch`");
         }
         self.one.print(&client, task)
     }

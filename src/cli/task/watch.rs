@@ -1,4 +1,4 @@
-//! `usher task watch`: follows a task to its end, whatever becomes of connections and servers meanwhile.
+//! `usher task watch`: follows a task to its end, across lost connections and restarted servers.
 
 use std::time::{Duration, Instant};
 
@@ -6,21 +6,25 @@ use clap::Args;
 use tonic::{Status, Streaming};
 
 use super::view::View;
-use crate::cli::connect::{Client, Connection};
+use crate::cli::connect::{Client, Connection, unary};
 use crate::cli::failure::{self, Exit, Failure, Outcome};
 use crate::cli::interrupt::Interrupt;
-use crate::cli::output;
 use crate::cli::retry::Patience;
-use crate::proto::v1::{Task, TaskState, WatchTaskRequest, WatchTaskResponse};
+use crate::cli::{output, text};
+use crate::proto::v1::{
+    ItemOutcome, ListTaskItemsRequest, Task, TaskState, WatchTaskRequest, WatchTaskResponse,
+};
 
 /// Without any contact for this long, it gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// A stream that lived this long was contact, even if it told nothing.
+/// A stream that lived this long was contact, even without a message.
 const HELD: Duration = Duration::from_secs(5);
+/// Failed items that are shown with their reason.
+const SHOWN: i32 = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    /// The task.
+    /// Id of the task.
     task_id: String,
     /// Print a JSON object for each change, one a line.
     #[arg(long)]
@@ -35,7 +39,7 @@ impl Watch {
     }
 }
 
-/// Shows a task until it ends, and tells how it ended.
+/// Shows a task until it ends, and says how it ended.
 pub(in crate::cli) async fn follow(client: Client, task_id: String, json: bool) -> Outcome {
     let follower = Follower {
         client,
@@ -69,10 +73,54 @@ impl Follower {
         let end = self.until_over().await;
         self.view.end(self.last.as_ref(), Instant::now())?;
         if let Some(task) = end? {
-            return Ok(verdict(&task));
+            return Ok(self.verdict(&task).await);
         }
         output::note(format_args!("the task goes on; see it again with: usher task watch {}", self.task_id));
         Ok(Exit::Interrupted)
+    }
+
+    /// Says how the task ended, and decides the exit code.
+    async fn verdict(&self, task: &Task) -> Exit {
+        if task.users_failed > 0 {
+            self.explain_failed_items(task).await;
+        }
+        match task.state() {
+            TaskState::Completed if task.users_failed == 0 => Exit::Success,
+            TaskState::Completed => Exit::Partly,
+            TaskState::Cancelled => Exit::Cancelled,
+            _ => {
+                let error = task.error.clone().unwrap_or_default();
+                output::note(format_args!("usher: the task failed: {} ({})", error.message, error.reason));
+                output::note(format_args!(
+                    "hint: `usher task retry {}` resumes it where it stopped",
+                    task.task_id
+                ));
+                Exit::Failed
+            }
+        }
+    }
+
+    /// Shows the first failed items and why; where they cannot be read, how to read them.
+    async fn explain_failed_items(&self, task: &Task) {
+        let request = ListTaskItemsRequest {
+            task_id: task.task_id.clone(),
+            outcomes: vec![ItemOutcome::Failed.into()],
+            limit: SHOWN,
+            page_token: String::new(),
+        };
+        let answer = self.client.tasks().list_task_items(unary(request)).await;
+        let items = answer.map(|answer| answer.into_inner().items).unwrap_or_default();
+        for item in &items {
+            output::note(format_args!("failed: {}: {}", item.user_id, item.reason));
+        }
+        let rest = u64::try_from(task.users_failed).unwrap_or(0).saturating_sub(items.len() as u64);
+        if rest > 0 {
+            output::note(format_args!(
+                "{} more failed: see them with `usher task items {} --failed`",
+                text::count(rest),
+                task.task_id
+            ));
+        }
     }
 
     /// The task in its terminal state; `None` where Ctrl-C came first.
@@ -162,27 +210,7 @@ async fn wait_until(due: Option<Instant>) {
     }
 }
 
-/// Whether a task in this state changes no more, unless somebody retries it.
+/// Whether a task in this state changes no more, unless it is retried.
 pub(super) const fn is_over(state: TaskState) -> bool {
     matches!(state, TaskState::Completed | TaskState::Failed | TaskState::Cancelled)
-}
-
-fn verdict(task: &Task) -> Exit {
-    match task.state() {
-        TaskState::Completed if task.users_failed == 0 => Exit::Success,
-        TaskState::Completed => {
-            output::note(format_args!("hint: usher task items {} --failed tells why", task.task_id));
-            Exit::Partly
-        }
-        TaskState::Cancelled => Exit::Cancelled,
-        _ => {
-            let error = task.error.clone().unwrap_or_default();
-            output::note(format_args!("usher: the task failed: {} ({})", error.message, error.reason));
-            output::note(format_args!(
-                "hint: usher task retry {} takes it up where it stopped",
-                task.task_id
-            ));
-            Exit::Failed
-        }
-    }
 }

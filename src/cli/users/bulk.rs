@@ -21,19 +21,19 @@ const TASK: usize = 10_000;
 pub(super) struct Bulk {
     #[command(flatten)]
     whom: Whom,
-    /// Only show what would be touched.
+    /// Only show what would change.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Do it without showing what would be touched, and without asking.
+    /// Do it without showing what would change, and without asking.
     #[arg(long, short)]
     yes: bool,
-    /// Who asks for it, by user id.
+    /// Id of the user on whose behalf it is done; kept with the task.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     by: String,
-    /// Why; kept with the task.
+    /// Why it is done; kept with the task.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// Makes the command repeatable: with the same id nothing is done twice.
+    /// Name of the request: the same command with the same id does nothing twice.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     request_id: String,
     /// Print a JSON object for each change of a task, one a line.
@@ -68,7 +68,7 @@ pub(super) trait Operation {
     fn done(&self) -> String;
 
     /// Looks at what would be touched.
-    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status>;
+    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Failure>;
 
     /// Starts a task.
     async fn start(&self, client: &Client, order: Order) -> Result<Option<v1::Task>, Status>;
@@ -80,8 +80,8 @@ impl Bulk {
         let asks = !self.yes && !self.dry_run;
         if asks && (self.whom.is_stdin() || !std::io::stdin().is_terminal()) {
             return Err(Failure::usage(
-                "nobody can be asked, as standard input is no terminal: \
-                 say --yes to go on without a question, or --dry-run to see what would be touched",
+                "cannot ask, since standard input is not a terminal: \
+                 give --yes to do it without a question, or --dry-run to see what would change",
             ));
         }
         let Self { whom, dry_run, by, reason, request_id, json, connection, .. } = self;
@@ -117,7 +117,7 @@ fn request_id_of(given: &str, at: usize) -> String {
 async fn preview(operation: &impl Operation, client: &Client, ids: &[String]) -> Result<Preview, Failure> {
     let mut sum = Preview::default();
     for ids in ids.chunks(TASK) {
-        sum.add(operation.preview(client, ids).await.map_err(|status| client.failure(&status))?);
+        sum.add(operation.preview(client, ids).await?);
     }
     Ok(sum)
 }
@@ -130,19 +130,20 @@ async fn start(
 ) -> Result<Vec<String>, Failure> {
     let mut tasks: Vec<String> = Vec::new();
     for order in orders {
+        let ids = order.user_ids.clone();
         let started = operation.start(client, order).await.and_then(|task| {
             task.map(|task| task.task_id).ok_or_else(|| Status::internal("the answer holds no task"))
         });
         match started {
             Ok(id) => tasks.push(id),
-            Err(status) if tasks.is_empty() => return Err(client.failure(&status)),
+            Err(status) if tasks.is_empty() => return Err(client.failure_about(&status, &ids)),
             Err(status) => {
                 let hint = format!(
                     "hint: the first {} users are taken by tasks {}; the others are as they were",
                     text::count((tasks.len() * TASK) as u64),
                     tasks.join(", "),
                 );
-                return Err(client.failure(&status).and(&hint));
+                return Err(client.failure_about(&status, &ids).and(&hint));
             }
         }
     }

@@ -5,7 +5,7 @@ use tonic::Status;
 
 use super::bulk::{Bulk, Operation, Order, Preview};
 use crate::cli::connect::{Client, unary};
-use crate::cli::failure::Outcome;
+use crate::cli::failure::{Failure, Outcome};
 use crate::proto::v1;
 
 #[derive(Debug, Args)]
@@ -16,10 +16,12 @@ pub(super) struct Delete {
     plan: Plan,
 }
 
-/// `soft` marks and keeps all data, `pruning` marks and blanks what is personal, `hard` leaves nothing, `keep`
-/// leaves it alone.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What becomes of whom and what")]
+#[command(
+    next_help_heading = "Deletion modes",
+    after_help = "Modes: `soft` marks it deleted and keeps the data, `pruning` marks it and blanks personal data, \
+                  `hard` removes it for ever, `keep` leaves it as it is."
+)]
 struct Plan {
     /// The users themselves.
     #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "pruning", "hard"])]
@@ -27,22 +29,22 @@ struct Plan {
     /// Their messages and reactions.
     #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "pruning", "hard", "keep"])]
     messages: String,
-    /// Channels with exactly two members, of whom they are one.
+    /// Their channels with exactly two members.
     #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "hard", "keep"])]
     conversations: String,
-    /// Calls they own.
+    /// Their calls with exactly two members.
     #[arg(long, value_name = "MODE", default_value = "soft", value_parser = ["soft", "hard", "keep"])]
     calls: String,
     /// Their activities, comments and feeds. [default: as --messages]
     #[arg(long, value_name = "MODE", value_parser = ["soft", "pruning", "hard", "keep"])]
     activities: Option<String>,
-    /// The addresses of what they uploaded, too.
+    /// Also remove the addresses of their uploaded files.
     #[arg(long)]
     files: bool,
-    /// Who owns the channels of users deleted hard from now on.
+    /// Id of the user who becomes owner of the channels of users deleted `hard`.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     new_channel_owner: String,
-    /// Who owns their calls from now on.
+    /// Id of the user who becomes owner of the calls of users deleted `hard`.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     new_call_owner: String,
 }
@@ -83,7 +85,7 @@ impl Operation for Plan {
         }
     }
 
-    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
+    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Failure> {
         let order = Order {
             user_ids: ids.to_vec(),
             created_by_id: String::new(),
@@ -91,7 +93,8 @@ impl Operation for Plan {
             request_id: String::new(),
         };
         let request = v1::DeleteUsersRequest { dry_run: true, ..self.request(order) };
-        let preview = client.users().delete_users(unary(request)).await?.into_inner().preview;
+        let answer = client.users().delete_users(unary(request)).await;
+        let preview = answer.map_err(|status| client.failure_about(&status, ids))?.into_inner().preview;
         let v1::DeletionPreview { users, users_unchanged, users_failed, rows } = preview.unwrap_or_default();
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
         let mut rows: Vec<_> = rows.into_iter().map(|(what, rows)| (what, count(rows))).collect();

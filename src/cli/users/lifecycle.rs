@@ -7,7 +7,7 @@ use tonic::Status;
 use super::bulk::{Bulk, Operation, Order, Preview};
 use super::read::read;
 use crate::cli::connect::{Client, unary};
-use crate::cli::failure::Outcome;
+use crate::cli::failure::{Failure, Outcome};
 use crate::proto::v1;
 
 /// Users whose content is counted at the same time.
@@ -37,10 +37,10 @@ pub(super) struct Reactivate {
 
 #[derive(Debug, Args)]
 struct Marks {
-    /// Mark their messages deleted.
+    /// Mark their messages as deleted.
     #[arg(long)]
     mark_messages: bool,
-    /// Mark the channels they own deleted.
+    /// Mark the channels they own as deleted.
     #[arg(long)]
     mark_channels: bool,
 }
@@ -50,7 +50,7 @@ struct Undone {
     /// Undo the marks that the deactivation put on their messages.
     #[arg(long)]
     restore_messages: bool,
-    /// Undo the marks that the deactivation put on channels.
+    /// Undo the marks that the deactivation put on their channels.
     #[arg(long)]
     restore_channels: bool,
 }
@@ -80,7 +80,7 @@ impl Operation for Restored {
         "restored, with what their deletion marked".to_owned()
     }
 
-    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
+    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Failure> {
         let (users, missing) = read(client, ids, true).await?;
         let deleted = users.iter().filter(|user| user.deleted_at.is_some()).count();
         Ok(Preview {
@@ -103,16 +103,18 @@ impl Operation for Marks {
         "deactivated".to_owned()
     }
 
-    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
+    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Failure> {
         let (users, missing) = read(client, ids, true).await?;
         let (preview, concerned) = judge(&users, &missing, |user| user.deactivated_at.is_none());
         if !self.mark_messages && !self.mark_channels {
             return Ok(preview);
         }
         let counts = futures_util::stream::iter(concerned.into_iter().map(|user_id| async move {
-            let request = v1::GetFootprintRequest { user_id };
-            let footprint = client.content().get_footprint(unary(request)).await?.into_inner().footprint;
-            Ok::<_, Status>(footprint.unwrap_or_default())
+            let ids = [user_id.clone()];
+            let answer = client.content().get_footprint(unary(v1::GetFootprintRequest { user_id })).await;
+            let footprint =
+                answer.map_err(|status| client.failure_about(&status, &ids))?.into_inner().footprint;
+            Ok::<_, Failure>(footprint.unwrap_or_default())
         }));
         let counts = counts.buffer_unordered(AT_ONCE);
         let (messages, channels) = counts
@@ -152,7 +154,7 @@ impl Operation for Undone {
         }
     }
 
-    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Status> {
+    async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Failure> {
         let (users, missing) = read(client, ids, true).await?;
         Ok(judge(&users, &missing, |user| user.deactivated_at.is_some()).0)
     }

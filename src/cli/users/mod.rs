@@ -22,21 +22,23 @@ pub(super) struct Users {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Lists the users that match a filter, all of them unless told otherwise.
+    /// Lists the users that match a filter.
     Query(query::Query),
-    /// Shows users by id. Exits with 3 where there is no user of an id.
+    /// Shows users by id. Exits with 3 if an id does not exist.
     Get(read::Get),
-    /// Creates or replaces users from a file: a JSON array or JSON lines. For millions, see `usher import`.
+    /// Creates or replaces users from a file: a JSON array or JSON lines. For many thousands, see `usher import`.
     Upsert(write::Upsert),
     /// Changes parts of a user and leaves the rest as it is.
     Patch(write::Patch),
-    /// Deletes users and what they made, as far as told. Shows what would be touched and asks first.
+    /// Deletes users and, as the options say, their content. Shows what would change and asks first. Exits with
+    /// 3 if users failed.
     Delete(delete::Delete),
-    /// Brings back users who were deleted softly. Shows whom and asks first.
+    /// Restores softly deleted users, with the content that their deletion marked. Shows what would change and
+    /// asks first. Exits with 3 if users failed.
     Restore(lifecycle::Restore),
-    /// Deactivates users. Shows whom and asks first.
+    /// Deactivates users. Shows what would change and asks first. Exits with 3 if users failed.
     Deactivate(lifecycle::Deactivate),
-    /// Reactivates users. Shows whom and asks first.
+    /// Reactivates users. Shows what would change and asks first. Exits with 3 if users failed.
     Reactivate(lifecycle::Reactivate),
 }
 

@@ -13,18 +13,18 @@ const PAGE: i32 = 1_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Query {
-    /// A filter, such as '{"role": "admin", "custom.level": {"$gte": 3}}'. Left out: everybody.
+    /// A filter, such as '{"role": "admin", "custom.level": {"$gte": 3}}'. [default: all users]
     filter: Option<String>,
-    /// What to order by: `name`, `created_at:desc`, `custom.score:desc:number`; can be given up to 5 times.
+    /// Sort key, such as `name`, `created_at:desc` or `custom.score:desc:number`; may be given up to 5 times.
     #[arg(long = "sort", value_name = "FIELD[:asc|desc][:TYPE]", value_parser = sort_key)]
     sort: Vec<v1::SortKey>,
-    /// At most this many. [default: all]
+    /// Show at most this many users. [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Deactivated users too.
+    /// Include deactivated users.
     #[arg(long)]
     deactivated: bool,
-    /// Deleted users too.
+    /// Include deleted users.
     #[arg(long)]
     deleted: bool,
     /// Print a JSON object for each user, one a line.

@@ -1,11 +1,10 @@
 //! `usher users get`.
 
 use clap::Args;
-use tonic::Status;
 
 use super::view;
 use crate::cli::connect::{Client, Connection, unary};
-use crate::cli::failure::{Exit, Outcome};
+use crate::cli::failure::{Exit, Failure, Outcome};
 use crate::cli::output;
 use crate::proto::v1;
 
@@ -14,10 +13,10 @@ const BATCH: usize = 500;
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
-    /// Whom, by id.
+    /// Ids of the users.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
-    /// Deleted users too.
+    /// Include deleted users.
     #[arg(long)]
     deleted: bool,
     /// Print a JSON object for each user, one a line.
@@ -30,8 +29,7 @@ pub(super) struct Get {
 impl Get {
     pub(super) async fn run(self) -> Outcome {
         let client = self.connection.open()?;
-        let found = read(&client, &self.ids, self.deleted).await;
-        let (users, missing) = found.map_err(|status| client.failure(&status))?;
+        let (users, missing) = read(&client, &self.ids, self.deleted).await?;
         if self.json {
             users.iter().try_for_each(|user| output::json(&view::json(user)))?;
         } else if let (1, [user]) = (self.ids.len(), users.as_slice()) {
@@ -51,11 +49,12 @@ pub(super) async fn read(
     client: &Client,
     ids: &[String],
     include_deleted: bool,
-) -> Result<(Vec<v1::User>, Vec<String>), Status> {
+) -> Result<(Vec<v1::User>, Vec<String>), Failure> {
     let (mut users, mut missing) = (Vec::new(), Vec::new());
     for ids in ids.chunks(BATCH) {
         let request = v1::GetUsersRequest { user_ids: ids.to_vec(), include_deleted };
-        let answer = client.users().get_users(unary(request)).await?.into_inner();
+        let answer = client.users().get_users(unary(request)).await;
+        let answer = answer.map_err(|status| client.failure_about(&status, ids))?.into_inner();
         users.extend(answer.users);
         missing.extend(answer.missing_ids);
     }

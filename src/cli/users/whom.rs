@@ -1,4 +1,4 @@
-//! Whom a command is about: ids on the command line, or in a file.
+//! The users that a command is about: ids on the command line, or in a file.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::cli::failure::Failure;
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct Whom {
-    /// Whom, by id.
+    /// Ids of the users.
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Whom, too: a file with an id on each line, or the objects that `usher users query --json` prints;
-    /// `-` reads standard input.
+    /// File with further users: an id on each line, or the objects that `usher users query --json` prints; `-`
+    /// reads standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ impl Whom {
         let mut seen = HashSet::new();
         self.ids.retain(|id| seen.insert(id.clone()));
         if self.ids.is_empty() {
-            return Err(Failure::usage("there are no ids: nobody is concerned"));
+            return Err(Failure::usage("there are no ids in the file"));
         }
         Ok(self.ids)
     }

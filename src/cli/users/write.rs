@@ -17,8 +17,8 @@ const BATCH_BYTES: usize = 3 * 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Upsert {
-    /// Users as `usher users get --json` prints them; `-` reads standard input. Fields that usher keeps, such as
-    /// `created_at`, are passed over; what is left out is cleared.
+    /// File of users as `usher users get --json` prints them; `-` reads standard input. Fields that only usher
+    /// writes, such as `created_at`, are ignored; fields that are left out are cleared.
     #[arg(default_value = "-")]
     file: PathBuf,
     /// Print a JSON object for each user as stored, one a line.
@@ -30,15 +30,15 @@ pub(super) struct Upsert {
 
 #[derive(Debug, Args)]
 pub(super) struct Patch {
-    /// Whom, by id.
+    /// Id of the user.
     id: String,
-    /// Sets a path to a JSON value, such as `name='"Ada"'` or `address.zip=8001`; can be given more than once.
+    /// Sets a path to a JSON value, such as `name='"Ada"'` or `address.zip=8001`; may be given more than once.
     #[arg(long = "set", value_name = "PATH=JSON")]
     set: Vec<String>,
-    /// Removes a path; can be given more than once.
+    /// Removes a path; may be given more than once.
     #[arg(long = "unset", value_name = "PATH")]
     unset: Vec<String>,
-    /// The version the user must have.
+    /// Refuse the change unless the user has this version.
     #[arg(long, value_name = "N")]
     expected_version: Option<i64>,
     /// Print a JSON object.
@@ -54,11 +54,11 @@ impl Upsert {
         let client = self.connection.open()?;
         let mut stored = 0;
         for batch in batches(users) {
-            let count = batch.len();
+            let ids: Vec<String> = batch.iter().map(|user| user.id.clone()).collect();
             let answer = client.users().upsert_users(unary(v1::UpsertUsersRequest { users: batch })).await;
             let answer = answer.map_err(|status| {
-                let failure = client.failure(&status);
-                let (first, last) = (stored + 1, stored + count);
+                let failure = client.failure_about(&status, &ids);
+                let (first, last) = (stored + 1, stored + ids.len());
                 match stored {
                     0 => failure.and("hint: none of these users were stored; paths count from 0"),
                     _ => failure.and(&format!(
@@ -69,7 +69,7 @@ impl Upsert {
             if self.json {
                 answer.into_inner().users.iter().try_for_each(|user| output::json(&view::json(user)))?;
             }
-            stored += count;
+            stored += ids.len();
         }
         if !self.json {
             output::line(format_args!("stored {}", text::plural(stored as u64, "user")))?;
@@ -99,10 +99,11 @@ impl Patch {
         let set = Some(input::set(&self.set)?);
         let client = self.connection.open()?;
         let (id, unset, expected_version) = (self.id, self.unset, self.expected_version);
+        let ids = [id.clone()];
         let users = vec![v1::UserPatch { id, set, unset, expected_version }];
         let request = v1::UpdateUsersPartialRequest { users };
         let answer = client.users().update_users_partial(unary(request)).await;
-        let users = answer.map_err(|status| client.failure(&status))?.into_inner().users;
+        let users = answer.map_err(|status| client.failure_about(&status, &ids))?.into_inner().users;
         for user in &users {
             if self.json {
                 output::json(&view::json(user))?;

@@ -89,7 +89,7 @@ impl Domain {
                 async move {
                     let verifying = verifying(apps::lock_keys(&tx, app).await?);
                     if verifying.len() >= MAX_VERIFYING {
-                        return Err(Error::state("", Reason::TooManyKeys));
+                        return Err(Error::state("app", Reason::TooManyKeys));
                     }
                     if signing {
                         apps::update_signing(&tx, app, None).await?;

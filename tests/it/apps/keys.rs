@@ -93,7 +93,7 @@ each_backend! {
 
     async fn secrets_that_can_be_guessed_are_refused(server: TestServer) {
         let (short, long) = (&OWN[1..], OWN.repeat(17));
-        let weak = ["secret", short, &long, &"0".repeat(64), &"password".repeat(4), &format!("{OWN} "),
+        let weak = ["hunter2", short, &long, &"0".repeat(64), &"password".repeat(4), &format!("{OWN} "),
             &format!("{OWN}\n"), &format!("{OWN}\0"), &format!("{OWN}é"), "a-string-secret-at-least-256-bits-long"];
         for secret in weak {
             let request = pb::CreateKeyRequest { secret: secret.to_owned(), verify_only: false };
@@ -171,7 +171,8 @@ each_backend! {
             create(&server).await;
         }
         let refused = server.apps().create_key(pb::CreateKeyRequest::default()).await;
-        refused.refused(Code::FailedPrecondition, "TOO_MANY_KEYS");
+        let refused = refused.refused(Code::FailedPrecondition, "TOO_MANY_KEYS");
+        assert!(refused.message().starts_with("app: the app has as many keys"), "{}", refused.message());
         let signing: Vec<_> = list(&server).await.into_iter().filter(|key| key.signing).collect();
         assert_eq!(signing.len(), 1);
         retire(&server, &signing[0].kid).await;

@@ -124,7 +124,7 @@ each_backend! {
         let found = usher(&server, &["query", "{}", "--json"], "").await.stdout;
         let args = ["deactivate", "ada", "--file", "-", "--yes", "--json", "--request-id", "r"];
         let told = usher(&server, &args, &found).await;
-        assert!(told.failed(3).contains("usher task items"), "ada is nobody: {}", told.stderr);
+        assert!(told.failed(3).contains("failed: ada: USER_NOT_FOUND"), "{}", told.stderr);
         let ended: Vec<Value> = told.json().into_iter().filter(|task| task["state"] == "completed").collect();
         let counts: Vec<_> = ended
             .iter()
@@ -141,6 +141,19 @@ each_backend! {
         let again = usher(&server, &args, &found).await;
         again.failed(3);
         assert_eq!(tasks(&server).await.iter().filter(|task| task.kind == "deactivate_users").count(), 2);
+    }
+
+    async fn a_command_that_waited_shows_the_first_failed_items_with_their_reason(server: TestServer) {
+        server.seed(&["ada".to_owned()]).await;
+        let unknown = user_ids("x", 13).join("\n");
+        let args = ["deactivate", "ada", "--file", "-", "--yes"];
+        let ended = usher(&server, &args, &unknown).await;
+        let shown: Vec<&str> = ended.failed(3).lines().filter(|line| line.starts_with("failed: ")).collect();
+        assert_eq!(shown.len(), 10, "{}", ended.stderr);
+        assert_eq!((shown[0], shown[9]), ("failed: x-00000: USER_NOT_FOUND", "failed: x-00009: USER_NOT_FOUND"));
+        let task = tasks(&server).await.remove(0).task_id;
+        let more = format!("3 more failed: see them with `usher task items {task} --failed`");
+        assert!(ended.stderr.lines().any(|line| line == more), "{}", ended.stderr);
     }
 
     async fn what_the_server_refuses_is_told(server: TestServer) {

@@ -26,8 +26,9 @@ each_backend! {
 
         usher(&server, &["query", "role"], "").await.failed(2);
         usher(&server, &["query", "--sort", "name:up"], "").await.failed(2);
-        let told = usher(&server, &["query", "{\"role\": {\"$near\": 1}}"], "").await;
-        assert!(told.failed(1).contains("FILTER_INVALID"), "{}", told.stderr);
+        let refused = usher(&server, &["query", "{\"role\": {\"$near\": 1}}"], "").await;
+        assert!(refused.failed(1).starts_with("usher: filter.role.$near: "), "{}", refused.stderr);
+        assert!(refused.stderr.contains("(FILTER_INVALID)"), "{}", refused.stderr);
     }
 
     async fn users_are_shown_by_id(server: TestServer) {
@@ -45,6 +46,12 @@ each_backend! {
         assert!(some.failed(3).contains("there is no user nobody"));
         assert_eq!(some.json().iter().map(|user| &user["id"]).collect::<Vec<_>>(), ["bob", "ada"]);
         usher(&server, &["get"], "").await.failed(2);
+        let refused = usher(&server, &["get", "ada", "b b"], "").await;
+        assert!(
+            refused.failed(1).starts_with("usher: user_ids[1] (b b): must be 1 to 255 characters"),
+            "{}",
+            refused.stderr
+        );
     }
 
     async fn users_are_stored_from_a_file_or_standard_input(server: TestServer) {
@@ -81,7 +88,11 @@ each_backend! {
         let stale = ["patch", "ada", "--set", "a=1", "--expected-version", "1"];
         assert!(usher(&server, &stale, "").await.failed(1).contains("VERSION_MISMATCH"));
         usher(&server, &["patch", "ada", "--set", "name=Ada"], "").await.failed(2);
-        assert!(usher(&server, &["patch", "nobody"], "").await.failed(1).contains("USER_NOT_FOUND"));
+        let unknown = usher(&server, &["patch", "nobody"], "").await;
+        assert_eq!(
+            unknown.failed(1),
+            "usher: users[0] (nobody): there is no such user in this app (USER_NOT_FOUND)\n"
+        );
         assert_eq!(server.user("ada").await.version, 2);
     }
 }

@@ -37,6 +37,7 @@ impl<T> Answer<T> for Result<Response<T>, Status> {
             told(&status)
         );
         assert_discreet(&status);
+        assert_begins_with_what_is_wrong(&status);
         status
     }
 }
@@ -69,6 +70,18 @@ pub(crate) fn retry_of(status: &Status) -> Option<Duration> {
 /// Everything about a refusal, for the message of a failed test.
 pub(crate) fn told(status: &Status) -> String {
     format!("{:?}/{} {:?} at {:?}", status.code(), reason_of(status), status.message(), fields_of(status))
+}
+
+/// The message begins with the first violation where the request breaks a rule of form, and never with a gap.
+#[track_caller]
+fn assert_begins_with_what_is_wrong(status: &Status) {
+    let message = status.message();
+    assert!(!message.is_empty() && !message.starts_with([':', ' ']), "no message: {}", told(status));
+    let bad = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    let Some(first) = bad.first().filter(|_| status.code() == Code::InvalidArgument) else { return };
+    let text = if first.field.is_empty() { &first.description } else { &first.field };
+    let begin: String = text.chars().take(80).collect();
+    assert!(message.starts_with(&begin), "the first violation comes first: {}", told(status));
 }
 
 /// No refusal tells how usher is made, or where it lies.

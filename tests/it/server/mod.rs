@@ -4,6 +4,7 @@ mod apps;
 mod auth;
 mod deadlines;
 mod drain;
+mod errors;
 mod failing_disk;
 mod health;
 mod hostile;
