@@ -1,6 +1,5 @@
 //! `usher token`: server tokens are minted here, user tokens by the server, which knows the users.
 
-use std::io::Read as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -12,6 +11,10 @@ use super::failure::{Exit, Failure, Outcome};
 use super::{json, output};
 use crate::model::clock::SystemClock;
 use crate::proto::v1;
+use crate::server::text_file::{Source, read_text};
+
+/// Bytes of a token that are read: more than any token has. The server refuses what is cut off.
+const MAX_TOKEN: u64 = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Token {
@@ -88,10 +91,10 @@ impl UserToken {
             nanos: 0,
         });
         let client = self.connection.open()?;
+        let ids = [self.user_id.clone()];
         let request = v1::CreateUserTokenRequest { user_id: self.user_id, validity, claims };
         let answer = client
             .tokens()
-        let ids = [self.user_id.clone()];
             .create_user_token(unary(request))
             .await
             .map_err(|status| client.failure_about(&status, &ids))?;
@@ -107,7 +110,10 @@ impl UserToken {
 
 impl Verify {
     async fn run(self) -> Outcome {
-        let token = if self.candidate == "-" { read_stdin()? } else { self.candidate };
+        let token = match self.candidate.as_str() {
+            "-" => read_text(Source::Stdin(MAX_TOKEN)).map_err(Failure::usage)?.trim().to_owned(),
+            _ => self.candidate,
+        };
         let client = self.connection.open()?;
         let request = v1::VerifyTokenRequest { token };
         let answer =
@@ -156,16 +162,6 @@ fn as_lines(verdict: v1::VerifyTokenResponse) -> Vec<String> {
     ];
     let told = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
     told.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}")).collect()
-}
-
-fn read_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    // Longer than any token; the server refuses what is cut off here.
-    std::io::stdin()
-        .take(64 * 1024)
-        .read_to_string(&mut text)
-        .map_err(|err| Failure::failed(format!("cannot read standard input: {err}")))?;
-    Ok(text.trim().to_owned())
 }
 
 fn whole_seconds(text: &str) -> Result<Duration, String> {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
+use super::text_file::{Source, read_text};
+
 /// Settings of `usher serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -210,8 +212,7 @@ impl Config {
     ///
     /// An unknown name is an error: a misspelt limit must not be silently off.
     pub fn with_file(command: Command, file: &Path) -> Result<Command, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|err| ConfigError(format!("cannot read {}: {err}", file.display())))?;
+        let text = read_secret(file)?;
         let table: toml::Table = text
             .parse()
             .map_err(|err| ConfigError(format!("{} is not valid TOML: {err}", file.display())))?;
@@ -245,9 +246,7 @@ impl Config {
 
 /// Reads a file of settings or with a secret.
 pub fn read_secret(file: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(file)
-        .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-        .map_err(|err| ConfigError(format!("cannot read {}: {err}", file.display())))
+    read_text(Source::File(file)).map_err(ConfigError)
 }
 
 fn has_password(url: &str) -> bool {

@@ -11,5 +11,6 @@ mod open;
 mod serve;
 pub mod telemetry;
 
+pub mod text_file;
 pub use self::open::StartError;
 pub use self::serve::{Running, run, start};

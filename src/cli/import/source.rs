@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::split::{Element, Splitter};
 use crate::cli::failure::Failure;
+use crate::server::text_file::check_encoding;
 
 const CHUNK: usize = 64 * 1024;
 /// Chunks read ahead at most.
@@ -32,7 +33,7 @@ pub(super) enum Step {
 }
 
 impl Source {
-    /// Looks at the file.
+    /// Looks at the file: it must be one that can be read again, and not UTF-16.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let again = "an import reads its file more than once, to resume after an interruption: \
                      write the data to a file first, and give its name";
@@ -44,6 +45,11 @@ impl Source {
         if !about.is_file() {
             return Err(Failure::usage(format!("{} is not a regular file: {again}", path.display())));
         }
+        let mut start = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(2).read_to_end(&mut start))
+            .map_err(|err| Failure::usage(format!("cannot read {}: {err}", path.display())))?;
+        check_encoding(&start).map_err(|problem| Failure::usage(format!("{} {problem}", path.display())))?;
         Ok(Self { path: path.to_owned(), size: about.len() })
     }
 
@@ -203,6 +209,20 @@ mod tests {
         let mut lines = Lines::new(Source::open(file.path()).unwrap());
         for (offset, line) in [(0, 1), (1, 3), (1, 3), (39_999, 60_000), (2, 4), (40_000, 0), (3, 6)] {
             assert_eq!(lines.of(offset).await, Some(line).filter(|line| *line > 0), "{offset}");
+        }
+    }
+
+    #[test]
+    fn utf16_is_refused_before_anything_is_sent() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for content in [&b"\xff\xfe[\0]\0"[..], b"\xfe\xff\0[\0]", b"{\0\"\0", b"\0{\0\""] {
+            std::fs::write(file.path(), content).unwrap();
+            let refused = Source::open(file.path()).unwrap_err().to_string();
+            assert!(refused.contains("is UTF-16, not UTF-8"), "{content:?}: {refused}");
+        }
+        for content in ["", "1", "\u{feff}[]"] {
+            std::fs::write(file.path(), content).unwrap();
+            assert!(Source::open(file.path()).is_ok(), "{content:?}");
         }
     }
 

@@ -1,7 +1,6 @@
 //! Users as they are written on the command line, in files, and by `usher users get --json`.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::json;
 use crate::model::clock::Timestamp;
 use crate::proto::v1;
+use crate::server::text_file::{Source, read_text};
 
 /// What usher keeps itself: passed over, so that what was read can be changed and written back.
 const KEPT: [&str; 10] = [
@@ -80,14 +80,8 @@ pub(super) fn is_stdin(file: &Path) -> bool {
 
 /// All of a file, or of standard input.
 pub(super) fn text(file: &Path) -> Result<String, Failure> {
-    if is_stdin(file) {
-        let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
-        read.map_err(|err| Failure::failed(format!("cannot read standard input: {err}")))?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file)
-        .map_err(|err| Failure::usage(format!("cannot read {}: {err}", file.display())))
+    let source = if is_stdin(file) { Source::Stdin(u64::MAX) } else { Source::File(file) };
+    read_text(source).map_err(Failure::usage)
 }
 
 /// Reads users: a JSON array of objects, or objects one after the other.

@@ -60,12 +60,16 @@ async fn users_at_terminal(server: &TestServer, args: &[&str], typed: &str) -> E
 }
 
 fn command(server: &TestServer, args: &[&str]) -> Command {
-    let key = server.credentials();
+    client(server, &[&["users"], args].concat(), &server.credentials().secret)
+}
+
+/// Any command that calls the server, with the app's key and a secret file that holds `secret`.
+fn client(server: &TestServer, args: &[&str], secret: impl AsRef<[u8]>) -> Command {
     let file = server.backend().dir().join("cli.secret");
-    std::fs::write(&file, &key.secret).unwrap();
+    std::fs::write(&file, secret).unwrap();
     let mut command = program(server.place());
-    command.arg("users").args(args);
-    command.args(["--server", &server.address().to_string(), "--key", &key.kid, "--secret-file"]).arg(file);
+    command.args(args).args(["--server", &server.address().to_string()]);
+    command.args(["--key", &server.credentials().kid, "--secret-file"]).arg(file);
     command
 }
 
