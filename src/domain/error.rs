@@ -46,6 +46,9 @@ pub enum Error {
     /// A request id that was used for something else.
     #[error("this id was used for another request; choose another")]
     RequestIdReused,
+    /// An import id that was used for something else.
+    #[error("the import was begun {0}; choose another import id")]
+    ImportIdReused(&'static str),
     /// No such task.
     #[error("there is no such task in this app")]
     TaskNotFound,

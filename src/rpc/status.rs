@@ -78,7 +78,7 @@ fn reason_of(err: &Error) -> Reason {
         Error::Token(reason) | Error::UserToken(reason) => *reason,
         Error::PermissionMissing { .. } => Reason::PermissionMissing,
         Error::GuestsDisabled => Reason::GuestsDisabled,
-        Error::RequestIdReused => Reason::RequestIdReused,
+        Error::RequestIdReused | Error::ImportIdReused(_) => Reason::RequestIdReused,
         Error::TaskNotFound => Reason::TaskNotFound,
         Error::TaskFinished => Reason::TaskFinished,
         Error::TaskNotFailed => Reason::TaskNotFailed,

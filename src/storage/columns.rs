@@ -391,6 +391,7 @@ pub const TABLES: &[Table] = &[
             "updated_at",
             "items",
             "refused",
+            "content_sha256",
         ],
         internal: &["no"],
         ..NOTHING

@@ -30,7 +30,7 @@ pub async fn insert_import(tx: &Tx, import: import::Model) -> Result<(), StoreEr
     if inserted == 0 { Err(StoreError::Conflict) } else { Ok(()) }
 }
 
-/// Stores how far a locked import got.
+/// Stores what changed of a locked import.
 pub async fn update_import(tx: &Tx, import: &import::Model) -> Result<(), StoreError> {
     let mut row = import.clone().into_active_model();
     row.committed_offset = Set(import.committed_offset);
@@ -39,6 +39,7 @@ pub async fn update_import(tx: &Tx, import: &import::Model) -> Result<(), StoreE
     row.updated_at = Set(import.updated_at);
     row.items = Set(import.items);
     row.refused = Set(import.refused);
+    row.content_sha256 = Set(import.content_sha256.clone());
     row.update(&**tx).await?;
     Ok(())
 }

@@ -21,24 +21,27 @@ use super::interrupt::Interrupt;
 use super::output;
 use crate::proto::v1::ImportMode;
 use report::{Ending, Report};
-use session::{Finish, Plan, Session};
+use session::{AGAIN, Finish, Plan, Session};
 use source::Source;
 
-const AGAIN: &str = "hint: what was stored stays stored; run the same command again to go on from there";
-
-/// The file holds objects like `{"type": "user", "item": {"id": "ada"}}`, of every kind that
-/// ContentService.ImportContent names, in any order. Exits with 3 where items were refused; each is told by file and line. Interrupted, the same command goes on where it stopped.
+/// Imports users and content from a file: a JSON array or JSON lines.
+///
+/// The file holds objects such as `{"type": "user", "item": {"id": "ada"}}`, of any kind that
+/// ContentService.ImportContent describes, in any order. An import that was interrupted is resumed by the same
+/// command. Exits with 3 if items were refused; each is shown with its file, line and reason.
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// A JSON array, or JSON lines.
+    /// The file: a JSON array, or JSON lines.
     file: PathBuf,
-    /// What becomes of items that exist.
+    /// What happens to items that exist.
     #[arg(long, value_name = "MODE", default_value = "upsert")]
     mode: Mode,
-    /// Names the import, so that it can be resumed. [default: derived from the content of the file]
+    /// Name of the import, by which it is resumed. A name belongs to the content of one file. [default: derived
+    /// from the content of the file]
     #[arg(long = "import-id", value_name = "ID", value_parser = import_id)]
     id: Option<String>,
-    /// Print events as JSON, one a line: started, resumed, progress, refused, and done, failed or interrupted.
+    /// Print a JSON object for each event, one a line: started, resumed, progress, refused, and done, failed or
+    /// interrupted.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -57,17 +60,13 @@ impl Import {
     pub(super) async fn run(self) -> Outcome {
         let source = Source::open(&self.file)?;
         let client = self.connection.open()?;
-        // With an id of one's own, the file may grow between runs.
-        let fingerprint = match &self.id {
-            Some(_) => None,
-            None => Some(source.fingerprint().await?),
-        };
+        let fingerprint = source.fingerprint().await?;
         let (name, report) = (source.name(), Report::new(self.json, source.name()));
-        let import_id = self.id.unwrap_or_else(|| self.mode.name(fingerprint.as_deref().unwrap_or_default()));
+        let import_id = self.id.unwrap_or_else(|| self.mode.name(&fingerprint));
         let plan = Plan { import_id: import_id.clone(), mode: self.mode.to_proto(), source, fingerprint };
         let mut session = Session::new(client, plan, Interrupt::new(), report);
 
-        let finish = session.run().await.map_err(|failure| failure.and(AGAIN));
+        let finish = session.run().await;
         conclude(session, finish, &name, &import_id)
     }
 }

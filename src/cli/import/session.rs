@@ -23,6 +23,9 @@ use crate::proto::v1::{
     ImportContentRequest, ImportContentResponse, ImportItem, ImportMode, ImportRefusal, ImportStart,
 };
 
+/// What to do after an import that broke off.
+pub(super) const AGAIN: &str =
+    "hint: what was stored stays stored; run the same command again to go on from there";
 /// Messages handed to the connection ahead of what it takes.
 const SEND_AHEAD: usize = 64;
 /// After Ctrl-C: how long to wait until what was sent is acknowledged.
@@ -37,8 +40,8 @@ pub(super) struct Plan {
     pub(super) import_id: String,
     pub(super) mode: ImportMode,
     pub(super) source: Source,
-    /// What the file must still be at its end.
-    pub(super) fingerprint: Option<String>,
+    /// SHA-256 of the file, which it must still have at its end.
+    pub(super) fingerprint: String,
 }
 
 /// How moving a file ended, where the server did not refuse.
@@ -77,7 +80,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(client: Client, plan: Plan, interrupt: Interrupt, report: Report) -> Self {
         let began = Instant::now();
-        let file = plan.source.elements(plan.fingerprint.clone());
+        let file = plan.source.elements(Some(plan.fingerprint.clone()));
         let lines = Lines::new(plan.source.clone());
         Self {
             client,
@@ -112,7 +115,7 @@ impl Session {
             let first = self.patience.is_fresh();
             let delay = self.patience.next(Instant::now(), failure::retry_delay(&status));
             let Some(delay) = delay.filter(|_| self.client.may_recover(&status)) else {
-                return Err(self.client.failure(&status));
+                return Err(self.client.failure(&status).and(advice(&status)));
             };
             if first && failure::reason(&status) != "SERVER_DRAINING" {
                 self.report.warn(&format!("{}\ntrying again", self.client.failure(&status)));
@@ -148,9 +151,13 @@ impl Session {
 
     async fn one_stream(&mut self) -> Result<Finish, Status> {
         let (items, outgoing) = mpsc::channel(SEND_AHEAD);
-        let (import_id, mode) = (self.plan.import_id.clone(), self.plan.mode.into());
+        let start = ImportStart {
+            import_id: self.plan.import_id.clone(),
+            mode: self.plan.mode.into(),
+            content_sha256: self.plan.fingerprint.clone(),
+        };
         // There is room: nothing was sent yet.
-        let _ = items.try_send(message(Message::Start(ImportStart { import_id, mode })));
+        let _ = items.try_send(message(Message::Start(start)));
         self.open = Some(items.clone());
 
         let mut content = self.client.content();
@@ -318,6 +325,16 @@ impl Session {
             }
             _ => Err(ended_early()),
         }
+    }
+}
+
+/// What to do after the server has refused an import.
+fn advice(status: &Status) -> &'static str {
+    match failure::reason(status).as_str() {
+        "REQUEST_ID_REUSED" => {
+            "hint: give another --import-id; without one, an import is named after its content"
+        }
+        _ => AGAIN,
     }
 }
 

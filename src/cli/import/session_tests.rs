@@ -1,5 +1,6 @@
 //! Of the session, against a server that commits in small batches and breaks streams.
 
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -159,7 +160,8 @@ fn session(client: Client, content: &str, interrupt: Interrupt) -> Session {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
     let source = Source::open(file.path()).unwrap();
-    let plan = Plan { import_id: "i".to_owned(), mode: ImportMode::Upsert, source, fingerprint: None };
+    let fingerprint = format!("{:x}", Sha256::digest(content));
+    let plan = Plan { import_id: "i".to_owned(), mode: ImportMode::Upsert, source, fingerprint };
     // The reader opens it later, on its own thread.
     file.keep().unwrap();
     Session::new(client, plan, interrupt, Report::silent())

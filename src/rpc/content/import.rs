@@ -8,7 +8,7 @@ use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Content;
-use crate::domain::content::import::{Ack, Import, ImportMode, RawItem};
+use crate::domain::content::import::{Ack, Begin, Import, ImportMode, RawItem};
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Deadline;
 use crate::model::id::parse_request_id;
@@ -42,9 +42,9 @@ fn acks(
     mut inbound: Inbound,
 ) -> impl Stream<Item = Result<pb::ImportContentResponse, Status>> {
     try_stream! {
-        let (id, mode) = inbound.start().await?;
+        let begin = inbound.start().await?;
         let call = Call { deadline: Deadline::after(timeout), ..call };
-        let (mut import, ack) = domain.begin_import(&call, id, mode).await.map_err(status::of)?;
+        let (mut import, ack) = domain.begin_import(&call, begin).await.map_err(status::of)?;
         yield encode(ack);
 
         let mut told = None;
@@ -97,7 +97,7 @@ enum Ending {
 }
 
 impl Inbound {
-    async fn start(&mut self) -> Result<(String, ImportMode), Status> {
+    async fn start(&mut self) -> Result<Begin, Status> {
         match self.next().await?.and_then(|message| message.step) {
             Some(Step::Start(start)) => parse_start(start),
             _ => Err(status::of(Error::invalid("start", "must be the first message of the stream"))),
@@ -154,8 +154,8 @@ fn in_our_words(status: Status) -> Status {
     if status.code() == Code::OutOfRange { status::message_too_large() } else { status }
 }
 
-fn parse_start(start: pb::ImportStart) -> Result<(String, ImportMode), Status> {
-    let pb::ImportStart { import_id, mode } = start;
+fn parse_start(start: pb::ImportStart) -> Result<Begin, Status> {
+    let pb::ImportStart { import_id, mode, content_sha256 } = start;
     let mut bad = Violations::new();
     let id = bad.take("start.import_id", parse_request_id(import_id));
     let mode = match pb::ImportMode::try_from(mode) {
@@ -163,7 +163,17 @@ fn parse_start(start: pb::ImportStart) -> Result<(String, ImportMode), Status> {
         Ok(pb::ImportMode::Insert) => Some(ImportMode::Insert),
         Err(_) => bad.take("start.mode", Err("is not a value of this enum")),
     };
-    decode::checked(bad, id.zip(mode))
+    let content = bad.take("start.content_sha256", parse_sha256(&content_sha256));
+    let begin = id.zip(mode).zip(content).map(|((id, mode), content)| Begin { id, mode, content });
+    decode::checked(bad, begin)
+}
+
+fn parse_sha256(text: &str) -> Result<Option<String>, &'static str> {
+    match text.len() {
+        0 => Ok(None),
+        64 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(Some(text.to_ascii_lowercase())),
+        _ => Err("must be 64 hexadecimal digits, or not set"),
+    }
 }
 
 fn encode(ack: Ack) -> pb::ImportContentResponse {

@@ -24,6 +24,8 @@ pub struct Model {
     pub items: i64,
     /// Items refused so far, by which refusals are numbered.
     pub refused: i64,
+    /// Of the whole source, in hexadecimal digits; null where no caller has said it.
+    pub content_sha256: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod files;
+mod import;
 mod lifecycle;
 mod users;
 

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use tonic::{Code, Response};
 
 use crate::harness::{
-    Answer, Caller, Import, Tally, TestServer, each_backend, pb, user, user_ids, user_item,
+    Answer, Caller, Import, Tally, TestServer, each_backend, fields_of, pb, user, user_ids, user_item,
 };
 use pb::ImportMode::{Insert, Upsert};
+use pb::import_content_request::Step;
 
 /// Sends items with these offsets over one stream and ends it.
 async fn send(caller: &Caller, import_id: &str, mode: pb::ImportMode, items: &[(i64, Value)]) -> Tally {
@@ -246,6 +247,56 @@ each_backend! {
         other.refused(Code::AlreadyExists, "REQUEST_ID_REUSED");
         let same = send(&server, "mode", Insert, &people(2..3)).await;
         assert_eq!(same.accepted, 3);
+    }
+
+    async fn an_import_keeps_its_content(server: TestServer) {
+        let start = |content: &str| pb::ImportStart {
+            import_id: "content".to_owned(),
+            content_sha256: content.to_owned(),
+            ..Default::default()
+        };
+        let begin = async |content: &str| server.try_import_as(start(content)).await;
+        let (one, other) = ("0a".repeat(32), "1b".repeat(32));
+
+        // Begun without, as a stream is; the first content that is known is kept.
+        send(&server, "content", Upsert, &people(0..2)).await;
+        begin(&one).await.unwrap().finish().await;
+        let refused = begin(&other).await.map(|_| Response::new(()));
+        let refused = refused.refused(Code::AlreadyExists, "REQUEST_ID_REUSED");
+        assert_eq!(refused.message(), "the import was begun with other content; choose another import id");
+
+        let mut import = begin(&one.to_uppercase()).await.unwrap();
+        import.send(7, &user_item(&json!({"id": "more"}))).await;
+        assert_eq!(import.finish().await.accepted, 3, "the same content goes on");
+        assert_eq!(begin("").await.unwrap().finish().await.accepted, 3, "so does one that is not known");
+    }
+
+    async fn an_import_whose_content_has_changed_stores_nothing(server: TestServer) {
+        let start = |content: String| pb::ImportStart {
+            import_id: "changed".to_owned(),
+            content_sha256: content,
+            ..Default::default()
+        };
+        server.try_import_as(start("0a".repeat(32))).await.unwrap().finish().await;
+        let mut import = server.open_import().await.unwrap();
+        import.send_step(Step::Start(start("0b".repeat(32)))).await;
+        import.send(0, &user_item(&json!({"id": "ada"}))).await;
+        let refused = Err::<Response<()>, _>(import.failed().await);
+        refused.refused(Code::AlreadyExists, "REQUEST_ID_REUSED");
+        assert!(server.read(&["ada".to_owned()]).await.is_empty());
+    }
+
+    async fn a_content_hash_is_64_hexadecimal_digits(server: TestServer) {
+        for wrong in ["0", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"\u{e9}".repeat(32), "\0"] {
+            let start = pb::ImportStart {
+                import_id: "wrong".to_owned(),
+                content_sha256: wrong.to_owned(),
+                ..Default::default()
+            };
+            let refused = server.try_import_as(start).await.map(|_| Response::new(()));
+            let refused = refused.refused(Code::InvalidArgument, "INVALID_FIELD");
+            assert_eq!(fields_of(&refused), ["start.content_sha256"], "{wrong:?}");
+        }
     }
 
     async fn large_imports_are_stored_in_order_and_acknowledged_on_the_way(server: TestServer) {

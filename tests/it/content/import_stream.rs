@@ -15,7 +15,11 @@ async fn refused(import: Import, code: Code, reason: &str) -> Status {
 }
 
 fn start(import_id: &str) -> Step {
-    Step::Start(pb::ImportStart { import_id: import_id.to_owned(), mode: Upsert.into() })
+    Step::Start(pb::ImportStart {
+        import_id: import_id.to_owned(),
+        mode: Upsert.into(),
+        ..Default::default()
+    })
 }
 
 fn ada() -> Vec<u8> {
@@ -90,7 +94,8 @@ each_backend! {
             );
         }
         let mut import = server.open_import().await.unwrap();
-        import.send_step(Step::Start(pb::ImportStart { import_id: "x".to_owned(), mode: 9 })).await;
+        let unknown = pb::ImportStart { import_id: "x".to_owned(), mode: 9, ..Default::default() };
+        import.send_step(Step::Start(unknown)).await;
         assert_eq!(fields_of(&refused(import, Code::InvalidArgument, "INVALID_FIELD").await), ["start.mode"]);
         server.import(&"é".repeat(64), Upsert).await.finish().await;
         server.import("no mode", pb::ImportMode::Unspecified).await.finish().await;

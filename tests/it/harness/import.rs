@@ -59,8 +59,14 @@ impl Caller {
 
     /// Begins an import that may be refused.
     pub(crate) async fn try_import(&self, import_id: &str, mode: pb::ImportMode) -> Result<Import, Status> {
+        let start =
+            pb::ImportStart { import_id: import_id.to_owned(), mode: mode.into(), ..Default::default() };
+        self.try_import_as(start).await
+    }
+
+    /// Begins an import that may be refused, in every detail.
+    pub(crate) async fn try_import_as(&self, start: pb::ImportStart) -> Result<Import, Status> {
         let mut import = self.open_import().await?;
-        let start = pb::ImportStart { import_id: import_id.to_owned(), mode: mode.into() };
         import.send_step(Step::Start(start)).await;
         import.acknowledged().await?;
         Ok(import)

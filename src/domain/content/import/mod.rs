@@ -48,6 +48,17 @@ impl ImportMode {
     }
 }
 
+/// How a caller begins or resumes an import.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// The caller's name for it.
+    pub id: String,
+    /// What happens to rows that exist.
+    pub mode: ImportMode,
+    /// SHA-256 of the whole source in hexadecimal digits, where the caller knows it.
+    pub content: Option<String>,
+}
+
 /// One item as it came.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "documented at the proto message")]
@@ -91,23 +102,16 @@ impl Import {
 }
 
 impl Domain {
-    /// Begins or resumes the import called `id`; tells what earlier calls did.
-    pub async fn begin_import(
-        &self,
-        call: &Call,
-        id: String,
-        mode: ImportMode,
-    ) -> Result<(Import, Ack), Error> {
-        let (app, now, name) = (call.app(), self.now(), id.clone());
+    /// Begins or resumes an import; answers with what earlier calls did.
+    pub async fn begin_import(&self, call: &Call, begin: Begin) -> Result<(Import, Ack), Error> {
+        let (app, now, shared) = (call.app(), self.now(), Arc::new(begin.clone()));
         let row = self
             .write(call.deadline, move |tx| {
-                let id = name.clone();
-                async move { find_or_begin(&tx, app, id, mode, now).await }
+                let begin = Arc::clone(&shared);
+                async move { find_or_begin(&tx, app, &begin, now).await }
             })
             .await?;
-        if row.mode != mode.as_str() {
-            return Err(Error::RequestIdReused);
-        }
+        let Begin { id, mode, .. } = begin;
         let (no, committed_offset) = (row.no, row.committed_offset);
         let db = self.read(call.deadline).await?;
         let (waiting, _) = imports::waiting_total(&db, app, no).await?;
@@ -203,21 +207,15 @@ impl Domain {
     }
 }
 
-async fn find_or_begin(
-    tx: &Tx,
-    app: AppId,
-    id: String,
-    mode: ImportMode,
-    now: Timestamp,
-) -> Result<import::Model, Error> {
-    if let Some(row) = imports::lock_import(tx, app, &id).await? {
-        return Ok(row);
+async fn find_or_begin(tx: &Tx, app: AppId, begin: &Begin, now: Timestamp) -> Result<import::Model, Error> {
+    if let Some(row) = imports::lock_import(tx, app, &begin.id).await? {
+        return resume(tx, row, begin).await;
     }
     let row = import::Model {
         app_id: app.0,
-        import_id: id,
+        import_id: begin.id.clone(),
         no: apps::next_accepted_seq(tx, app).await?,
-        mode: mode.as_str().to_owned(),
+        mode: begin.mode.as_str().to_owned(),
         committed_offset: None,
         accepted: 0,
         skipped: 0,
@@ -225,9 +223,27 @@ async fn find_or_begin(
         updated_at: now.micros(),
         items: 0,
         refused: 0,
+        content_sha256: begin.content.clone(),
     };
     imports::insert_import(tx, row.clone()).await?;
     Ok(row)
+}
+
+/// An import goes on only in its mode and with its content. The first content that is known counts: an import
+/// may have been begun without one.
+async fn resume(tx: &Tx, mut row: import::Model, begin: &Begin) -> Result<import::Model, Error> {
+    if row.mode != begin.mode.as_str() {
+        return Err(Error::ImportIdReused("in another mode"));
+    }
+    match (&row.content_sha256, &begin.content) {
+        (Some(known), Some(given)) if known != given => Err(Error::ImportIdReused("with other content")),
+        (None, Some(_)) => {
+            row.content_sha256.clone_from(&begin.content);
+            imports::update_import(tx, &row).await?;
+            Ok(row)
+        }
+        _ => Ok(row),
+    }
 }
 
 /// What the state of the world has against storing `user`.
