@@ -155,11 +155,14 @@ mod tests {
     fn every_command_is_understood() {
         for line in [
             "usher serve --listen 127.0.0.1:0",
+            "usher serve --kid k --default-secret-file f",
             "usher migrate --data-dir d",
             "usher maintenance --wait 5m --json",
             "usher app create shop --data-dir d --json",
             "usher app list",
-            "usher app create shop --secret-file f",
+            "usher app create shop --secret-file f --kid k",
+            "usher app new-key shop --data-dir d --json",
+            "usher app new-key shop --kid k --secret-file f",
             "usher app rotate-key --json",
             "usher app list-keys --key k --secret-file f",
             "usher app retire-key k",

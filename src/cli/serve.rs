@@ -6,6 +6,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::settings::Settings;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("default_kid", |arg| arg.visible_alias("kid")))]
 pub(super) struct Serve {
     #[command(flatten)]
     settings: Settings,

@@ -9,6 +9,7 @@ pub mod footprint;
 pub mod id;
 pub mod import;
 pub mod json;
+pub mod kid;
 pub mod lifecycle;
 pub mod patch;
 pub mod pseudonym;

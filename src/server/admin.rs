@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config::{Config, read_secret};
+use super::first_start::DEFAULT;
 use super::open::{Opened, StartError, make_secret, open, replace_secret};
-use crate::domain::apps::create::create_app as create;
-use crate::domain::apps::keys::NewKey;
+use super::own_key::own_key;
+use crate::domain::apps::create::{self, Made};
 use crate::domain::vault::MasterKey;
 use crate::domain::vault::stored::{self, Rotation};
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::id::AppId;
-use crate::model::secret;
 use crate::storage::apps;
 use crate::storage::backend::maintenance::Maintained;
 use crate::storage::backend::sqlite::Sharing;
 
 /// A key as it is made; its secret is shown once.
-pub struct NewApp {
+pub struct ShownKey {
     /// Public name.
-    pub key: String,
+    pub kid: String,
     /// The secret's characters.
     pub secret: String,
 }
@@ -32,26 +32,58 @@ pub struct AppLine {
     pub created_at: String,
 }
 
-/// Makes an app with its first key, which gets the secret `own` where there is one.
-pub async fn create_app(config: &Config, name: &str, own: Option<String>) -> Result<NewApp, StartError> {
+/// Makes an app with its first key. Without a name or a secret for the key, they are random.
+pub async fn create_app(
+    config: &Config,
+    name: &str,
+    kid: Option<&str>,
+    secret_file: Option<&Path>,
+) -> Result<ShownKey, StartError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
         return Err(StartError::Other(
             "an app's name must be 1 to 64 characters of A-Z a-z 0-9 _ - .".into(),
         ));
     }
-    if let Some(Err(rule)) = own.as_deref().map(secret::check) {
-        return Err(StartError::Other(format!("the secret {rule}")));
-    }
+    let key = own_key(kid, secret_file)?;
     let Opened { store, vault } = open(config, Sharing::Shared).await?;
-    let key = own.map_or_else(NewKey::generate, NewKey::with_secret);
-    let created = create(&store, &vault, name, &key, SystemClock.now()).await;
+    let made = create::create_app(&store, &vault, name, &key, SystemClock.now()).await;
     store.close().await;
-    match created {
-        Ok(true) => Ok(NewApp { key: key.kid, secret: key.secret }),
-        Ok(false) => Err(StartError::Other(format!("there is an app called {name} already"))),
-        Err(err) => Err(StartError::Other(err.to_string())),
+    check_made(made, name, &key.kid)?;
+    Ok(ShownKey { kid: key.kid, secret: key.secret })
+}
+
+/// Makes a new signing key for an app whose secrets are lost. That of the app `default` is kept in the data
+/// directory too, where there is one.
+pub async fn new_key(
+    config: &Config,
+    name: &str,
+    kid: Option<&str>,
+    secret_file: Option<&Path>,
+) -> Result<ShownKey, StartError> {
+    let key = own_key(kid, secret_file)?;
+    let Opened { store, vault } = open(config, Sharing::Shared).await?;
+    let made = create::add_key(&store, &vault, name, &key, SystemClock.now()).await;
+    store.close().await;
+    check_made(made, name, &key.kid)?;
+    if name == DEFAULT && config.data_dir.is_dir() {
+        keep_default_key(&config.data_dir, &key.kid, &key.secret)?;
     }
+    Ok(ShownKey { kid: key.kid, secret: key.secret })
+}
+
+fn check_made(made: Result<Made, crate::domain::Error>, name: &str, kid: &str) -> Result<(), StartError> {
+    let text = match made.map_err(|err| StartError::Other(err.to_string()))? {
+        Made::Done => return Ok(()),
+        Made::NameTaken => format!("there is an app called {name} already"),
+        Made::AppUnknown => {
+            format!("there is no app called {name}; `usher app list` shows the apps there are")
+        }
+        Made::KidTaken => {
+            format!("a key called {kid} exists already, in this or another app; choose another name")
+        }
+    };
+    Err(StartError::Other(text))
 }
 
 /// All apps and the names of their keys.

@@ -58,7 +58,16 @@ pub struct Config {
     #[arg(long, env = "USHER_MASTER_KEY_FILE", value_name = "FILE", conflicts_with = "master_key")]
     pub master_key_file: Option<PathBuf>,
 
-    /// Tasks worked on at a time; 0 serves only and leaves tasks to other replicas.
+    /// First start: file that holds the secret of the first app's key, 32 to 512 random characters.
+    /// [default: a random one]
+    #[arg(long, env = "USHER_DEFAULT_SECRET_FILE", value_name = "FILE")]
+    pub default_secret_file: Option<PathBuf>,
+
+    /// First start: name of the first app's key. [default: a random one]
+    #[arg(long, env = "USHER_DEFAULT_KID", value_name = "KID")]
+    pub default_kid: Option<String>,
+
+    /// Tasks that run at the same time; 0 leaves tasks to other replicas.
     #[arg(long, env = "USHER_WORKERS", value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u32).range(0..=256))]
     pub workers: u32,

@@ -6,8 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::config::{Config, read_secret};
 use super::open::{Opened, StartError, make_data_dir, sync_dir, write_secret};
-use crate::domain::apps::create::create_app;
+use super::own_key::own_key;
+use crate::domain::apps::create::{Made, create_app};
 use crate::domain::apps::keys::NewKey;
 use crate::domain::vault::stored;
 use crate::model::clock::{Clock, SystemClock};
@@ -15,7 +17,7 @@ use crate::model::id::AppId;
 use crate::storage::apps;
 
 /// The name of the first app.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 /// A secret before its app is committed; the name goes on with the kid.
 const PENDING: &str = "default.secret.";
 
@@ -29,19 +31,32 @@ pub(super) struct DefaultKey {
     pub(super) is_new: bool,
 }
 
-/// Finds the app `default`, or makes it where there is no app at all. `None` where it was never made.
-pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Option<DefaultKey>, StartError> {
+/// The key that the app `default` gets if it is to be made, as far as it is configured.
+///
+/// Checked at every start, so that a mistake is seen before anything is stored.
+pub(super) fn first_key(config: &Config) -> Result<NewKey, StartError> {
+    Ok(own_key(config.default_kid.as_deref(), config.default_secret_file.as_deref())?)
+}
+
+/// Finds the app `default`, or makes it with the key `first` where there is no app at all. `None` where it was
+/// never made.
+pub(super) async fn default_key(
+    opened: &Opened,
+    config: &Config,
+    first: &NewKey,
+) -> Result<Option<DefaultKey>, StartError> {
+    let data_dir = config.data_dir.as_path();
     let secret_file = data_dir.join("default.secret");
     let db = opened.store.read(None).await?;
     let mut is_new = false;
     if apps::list_apps(&db).await?.is_empty() {
-        let key = NewKey::generate();
-        let pending = data_dir.join(format!("{PENDING}{}", key.kid));
+        let pending = data_dir.join(format!("{PENDING}{}", first.kid));
         make_data_dir(data_dir)?;
-        write_secret(&pending, &key.secret)?;
+        write_secret(&pending, &first.secret)?;
         let now = SystemClock.now();
-        let created = create_app(&opened.store, &opened.vault, DEFAULT, &key, now).await;
-        is_new = created.map_err(|err| StartError::Other(err.to_string()))?;
+        let made = create_app(&opened.store, &opened.vault, DEFAULT, first, now).await;
+        // Otherwise another replica has made it just now.
+        is_new = made.map_err(|err| StartError::Other(err.to_string()))? == Made::Done;
         if is_new {
             rename(&pending, &secret_file)?;
         } else {
@@ -54,11 +69,18 @@ pub(super) async fn default_key(opened: &Opened, data_dir: &Path) -> Result<Opti
     let keys = apps::list_verifying_keys(&db, AppId(app.id)).await?;
     let Some(signing) = keys.first() else { return Ok(None) };
     recover(data_dir, &secret_file, &signing.kid)?;
-    // Keys may have been rotated: the name beside the secret is the one of the key that it belongs to.
-    let secret = fs::read(&secret_file).ok();
-    let here = secret.and_then(|secret| {
-        keys.iter().find(|key| stored::open_secret(&opened.vault, key).is_some_and(|of| of == secret))
-    });
+    let of_secret = |secret: &str| {
+        let opens =
+            |key: &&_| stored::open_secret(&opened.vault, key).is_some_and(|of| of == secret.as_bytes());
+        keys.iter().find(opens)
+    };
+    // Keys may have been rotated: `default.key` names the key that the secret belongs to.
+    let here = read_secret(&secret_file).ok().and_then(|secret| of_secret(&secret));
+    if config.default_secret_file.is_some() && of_secret(&first.secret).is_none() {
+        tracing::warn!(
+            "the app `default` was made before: USHER_DEFAULT_SECRET_FILE is no secret of it, and is not used"
+        );
+    }
     if let Some(here) = here {
         write_secret(&data_dir.join("default.key"), &here.kid)?;
     }

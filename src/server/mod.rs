@@ -8,9 +8,10 @@ mod first_start;
 mod greeting;
 mod health;
 mod open;
+mod own_key;
 mod serve;
 pub mod telemetry;
-
 pub mod text_file;
+
 pub use self::open::StartError;
 pub use self::serve::{Running, run, start};

@@ -17,7 +17,7 @@ use tonic_health::ServingStatus;
 use super::config::{Config, Reflection};
 use super::connection::Timed;
 use super::drain::Drain;
-use super::first_start::{DefaultKey, default_key};
+use super::first_start::{DefaultKey, default_key, first_key};
 use super::open::{Opened, StartError, open};
 use super::{health, telemetry};
 use crate::domain::vault::stored;
@@ -97,8 +97,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
 /// Starts a server and returns once it takes calls.
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    let first_key = first_key(&config)?;
     let opened = open(&config, Sharing::Exclusive).await?;
-    let default_key = default_key(&opened, &config.data_dir).await?;
+    let default_key = default_key(&opened, &config, &first_key).await?;
     let Opened { store, vault } = opened;
     if store.backend().is_exclusive() {
         let retired = stored::retire_older(&store, &vault).await;

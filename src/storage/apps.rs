@@ -22,14 +22,11 @@ pub async fn find_app(db: &Db, name: &str) -> Result<Option<app::Model>, StoreEr
     Ok(app::Entity::find().filter(app::Column::Name.eq(name)).one(db).await?)
 }
 
-/// Stores a new app; `Unique` where the name is taken, `Conflict` where its number was taken just now.
+/// Stores a new app; `Conflict` where its name or number was taken just now.
 pub async fn insert_app(tx: &Tx, name: &str, now: Timestamp) -> Result<AppId, StoreError> {
     #[derive(FromQueryResult)]
     struct Last {
         last: Option<i32>,
-    }
-    if find_app(tx, name).await?.is_some() {
-        return Err(StoreError::Unique);
     }
     let last = app::Entity::find()
         .select_only()
@@ -69,6 +66,11 @@ pub async fn find_key(db: &Db, kid: &str) -> Result<Option<app_key::Model>, Stor
         .filter(app_key::Column::RetiredAt.is_null());
     // No LIMIT: the name is unique, and SQLite would prepare the statement anew each time.
     Ok(select.all(db).await?.pop())
+}
+
+/// Whether a key called `kid` exists, of any app, retired or not.
+pub async fn is_kid_taken(db: &Db, kid: &str) -> Result<bool, StoreError> {
+    Ok(app_key::Entity::find().filter(app_key::Column::Kid.eq(kid)).one(db).await?.is_some())
 }
 
 /// Every key of `app`, oldest first.

@@ -1,5 +1,5 @@
-//! `usher app`: creating and listing opens the database directly, since without an app there is no key to
-//! call the API with; the rest calls the API.
+//! `usher app`: `create`, `new-key` and `list` open the database directly, since they serve callers who have no
+//! key yet, or none any more; the others call the API.
 
 mod keys;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 use super::failure::{Exit, Failure, Outcome};
 use super::settings::Settings;
 use super::{output, text};
-use crate::server::admin;
-use crate::server::config::read_secret;
+use crate::server::StartError;
+use crate::server::admin::{self, ShownKey};
 
 #[derive(Debug, Args)]
 pub(super) struct App {
@@ -22,30 +22,61 @@ pub(super) struct App {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Creates an app, and prints its key and secret. The secret is shown this once only.
+    /// Creates an app and prints its key and secret, which is shown only this once. Opens the database
+    /// directly.
     Create(Create),
-    /// Lists the apps and their keys.
+    /// Makes a new key for an app whose secrets are all lost, and prints it with its secret, which is shown only
+    /// this once. Opens the database directly.
+    ///
+    /// The key signs from now on; running servers accept it within a second. The other keys of the app go on to
+    /// verify: retire those that may have leaked with `usher app retire-key`.
+    NewKey(NewKey),
+    /// Lists the apps and the keys that verify. Opens the database directly.
     List(List),
-    /// Makes a new key, which signs from now on, and prints it. The secret is shown this once only.
+    /// Makes a new key, which signs from now on, and prints it with its secret, which is shown only this once.
     RotateKey(keys::RotateKey),
-    /// Lists the keys of the app.
+    /// Lists the keys of the caller's app.
     ListKeys(keys::ListKeys),
-    /// Ends a key: what it has signed is refused within a second.
+    /// Retires a key: tokens that it has signed are refused within a second.
     RetireKey(keys::RetireKey),
 }
 
 #[derive(Debug, Args)]
 struct Create {
-    /// What to call the app.
+    /// The name of the new app.
     name: String,
-    /// File that holds a secret of your own, of at least 32 random characters. Not given: one is made.
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    own: OwnKey,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct NewKey {
+    /// The name of the app, as `usher app list` shows it.
+    name: String,
+    #[command(flatten)]
+    own: OwnKey,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A key of the operator's choice.
+#[derive(Debug, Args)]
+struct OwnKey {
+    /// Name of the key: 1 to 64 characters of A-Z a-z 0-9 _ -, not used by any key of any app before. [default: a
+    /// random one]
+    #[arg(long, value_name = "KID")]
+    kid: Option<String>,
+    /// File that holds the secret of the key: 32 to 512 random characters. [default: a random one]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +92,7 @@ impl App {
     pub(super) async fn run(self) -> Outcome {
         match self.verb {
             Verb::Create(create) => create.run().await,
+            Verb::NewKey(new_key) => new_key.run().await,
             Verb::List(list) => list.run().await,
             Verb::RotateKey(rotate) => rotate.run().await,
             Verb::ListKeys(list) => list.run().await,
@@ -71,18 +103,35 @@ impl App {
 
 impl Create {
     async fn run(self) -> Outcome {
-        let own = self.secret_file.as_deref().map(read_secret).transpose();
-        let own = own.map_err(|err| Failure::usage(err.to_string()))?;
-        let app = admin::create_app(&self.settings.0, &self.name, own)
-            .await
-            .map_err(|err| Failure::failed(err.to_string()))?;
-        if self.json {
-            output::json(&json!({"name": self.name, "key": app.key, "secret": app.secret}))?;
-        } else {
-            output::line(format_args!("key: {}", app.key))?;
-            output::line(format_args!("secret: {}", app.secret))?;
-        }
-        Ok(Exit::Success)
+        let Self { name, own, json, settings } = self;
+        let made =
+            admin::create_app(&settings.0, &name, own.kid.as_deref(), own.secret_file.as_deref()).await;
+        print(&name, &made.map_err(failure)?, json)
+    }
+}
+
+impl NewKey {
+    async fn run(self) -> Outcome {
+        let Self { name, own, json, settings } = self;
+        let made = admin::new_key(&settings.0, &name, own.kid.as_deref(), own.secret_file.as_deref()).await;
+        print(&name, &made.map_err(failure)?, json)
+    }
+}
+
+fn print(name: &str, key: &ShownKey, as_json: bool) -> Outcome {
+    if as_json {
+        output::json(&json!({"name": name, "key": key.kid, "secret": key.secret}))?;
+    } else {
+        output::line(format_args!("key: {}", key.kid))?;
+        output::line(format_args!("secret: {}", key.secret))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn failure(err: StartError) -> Failure {
+    match err {
+        StartError::Config(err) => Failure::usage(err.0),
+        err => Failure::failed(err.to_string()),
     }
 }
 

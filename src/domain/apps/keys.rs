@@ -35,14 +35,12 @@ pub struct KeyView {
 }
 
 impl NewKey {
-    /// A random key.
-    pub fn generate() -> Self {
-        Self::with_secret(random_text(64))
-    }
-
-    /// A key with a secret of the caller's, which was checked.
-    pub fn with_secret(secret: String) -> Self {
-        Self { kid: random_text(12), secret }
+    /// A key with what the caller brings, which was checked; the rest is random.
+    pub fn new(kid: Option<String>, secret: Option<String>) -> Self {
+        Self {
+            kid: kid.unwrap_or_else(|| random_text(12)),
+            secret: secret.unwrap_or_else(|| random_text(64)),
+        }
     }
 
     /// Its row, sealed.

@@ -21,7 +21,7 @@ pub(super) async fn create_key(
     if is_own {
         bad.take("secret", secret::check(&secret));
     }
-    let key = if is_own { NewKey::with_secret(secret) } else { NewKey::generate() };
+    let key = NewKey::new(None, is_own.then_some(secret));
     let key = decode::checked(bad, Some(key))?;
     let secret = if is_own { String::new() } else { key.secret.clone() };
     let created = domain.create_key(&call, key, !verify_only).await.map_err(status::of)?;

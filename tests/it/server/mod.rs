@@ -16,3 +16,4 @@ mod reflection;
 mod start;
 mod statistics;
 mod upgrade;
+mod way_back_in;
