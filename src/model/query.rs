@@ -1,8 +1,9 @@
 //! Queries for users: order and pages. What is searched for is in [`super::filter`].
 //!
 //! An order is total: it always ends on `id`. Absent values come last in both directions, and so do values
-//! of a free field that are not of the type it is sorted by. Text is ordered byte by byte. Pages go on after
-//! the last user shown ([`Cursor`]), so that changes elsewhere neither skip nor repeat an unchanged user.
+//! of a free field that are not of the type it is sorted by. Without a type, the type decides first
+//! ([`ValueType::ALL`]), then the value. Text is ordered byte by byte. Pages go on after the last user shown
+//! ([`Cursor`]), so that changes elsewhere neither skip nor repeat an unchanged user.
 
 use std::cmp::Ordering;
 use std::ops::{Bound, RangeBounds};
@@ -151,12 +152,14 @@ const SORTABLE: [(&str, SortField); 6] = [
 ];
 
 impl SortField {
-    /// Reads the name of a field; `ty` is of importance for free data only.
-    pub fn parse(name: &str, ty: ValueType) -> Result<Self, &'static str> {
-        match SORTABLE.into_iter().find(|(known, _)| *known == name) {
-            Some((_, field)) => Ok(field),
-            None => CustomPath::parse(name).map(|path| Self::Custom(path, ty)),
+    /// Reads the name of a field; `ty` matters for free data only, which without one is a field of each type.
+    fn parse(name: &str, ty: Option<ValueType>) -> Result<Vec<Self>, &'static str> {
+        if let Some((_, field)) = SORTABLE.into_iter().find(|(known, _)| *known == name) {
+            return Ok(vec![field]);
         }
+        let path = CustomPath::parse(name)?;
+        let types = ty.map_or(ValueType::ALL.to_vec(), |ty| vec![ty]);
+        Ok(types.into_iter().map(|ty| Self::Custom(path.clone(), ty)).collect())
     }
 
     /// Whether some users may have no value there.
@@ -186,13 +189,17 @@ impl SortField {
 }
 
 /// The type that values of a free field are ordered as.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ValueType {
-    #[default]
-    Text,
     Number,
+    Text,
     Bool,
+}
+
+impl ValueType {
+    /// All of them, as they are ordered among each other.
+    const ALL: [Self; 3] = [Self::Number, Self::Text, Self::Bool];
 }
 
 /// Which way.
@@ -214,8 +221,11 @@ pub struct SortKey {
 }
 
 /// Reads the keys of a request, each a name, a direction and a type; what is wrong is noted below `sort`.
+///
+/// A path into free data without a type becomes a key for each type: absent values come last, so the values
+/// of the first type come first, by value, then those of the next.
 pub fn parse_sort(
-    keys: impl ExactSizeIterator<Item = (String, Direction, ValueType)>,
+    keys: impl ExactSizeIterator<Item = (String, Direction, Option<ValueType>)>,
     bad: &mut Violations,
 ) -> Vec<SortKey> {
     if keys.len() > MAX_SORT_KEYS {
@@ -226,10 +236,15 @@ pub fn parse_sort(
         let path = format!("sort[{at}].field");
         match SortField::parse(&name, ty) {
             Err(refusal) => bad.add(path, refusal),
-            Ok(field) if read.iter().any(|key| key.field == field) => {
+            Ok(fields) if read.iter().any(|key| fields.contains(&key.field)) => {
                 bad.add(path, "must not be given twice");
             }
-            Ok(field) => read.push(SortKey { field, direction }),
+            Ok(mut fields) => {
+                if direction == Direction::Descending {
+                    fields.reverse();
+                }
+                read.extend(fields.into_iter().map(|field| SortKey { field, direction }));
+            }
         }
     }
     read

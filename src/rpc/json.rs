@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::model::json::{self, Place};
 use crate::model::violation::Violations;
 
-/// The JSON object of `message`. Whole numbers become integers; NaN and infinities are noted below `field`.
+/// The JSON object of `message`. Whole numbers become integers; NaN, infinities and values
+/// without a kind are noted below `field`.
 pub(super) fn object(message: Struct, field: &str, bad: &mut Violations) -> Map<String, Value> {
     members(message, Place::Field(field), bad)
 }
@@ -25,7 +26,12 @@ fn members(message: Struct, place: Place<'_>, bad: &mut Violations) -> Map<Strin
 
 fn value(message: PbValue, place: Place<'_>, bad: &mut Violations) -> Value {
     match message.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
+        // What a client sends that could not encode the value it was given.
+        None => {
+            bad.add(place.path(), "must have a value: the kind of its google.protobuf.Value is not set");
+            Value::Null
+        }
+        Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(flag)) => Value::Bool(flag),
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::NumberValue(number)) => json::number(number).map_or_else(

@@ -1,5 +1,5 @@
-//! Clients that share no code with usher: Python's grpcio with stubs of its own, and `buf curl`, which knows
-//! the API by reflection only.
+//! Clients that share no code with usher: Python's grpcio with stubs of its own, Node's grpc-js as the guide
+//! uses it, and `buf curl`, which knows the API by reflection only.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -60,11 +60,20 @@ const PROVIDERS: [(&str, &str, &[&str]); 4] = [
     ("go", "mint.go", &["go", "run"]),
 ];
 
-/// The first block of the README in `language`, as it stands.
-fn block_of_readme(language: &str) -> String {
-    let readme = std::fs::read_to_string(below_root("README.md")).unwrap();
-    let (_, rest) = readme.split_once(&format!("```{language}\n")).expect(language);
-    rest.split_once("```").unwrap().0.to_owned()
+/// The first block of a page in `language`, as it stands.
+fn block_of(page: &str, language: &str) -> String {
+    let page = std::fs::read_to_string(below_root(page)).unwrap();
+    let (_, rest) = page.split_once(&format!("```{language}\n")).expect(language);
+    rest.split_once("```\n").unwrap().0.to_owned()
+}
+
+/// Node with grpc-js and proto-loader, which lie in a folder that the environment names.
+fn node() -> Command {
+    let mut node = Command::new("node");
+    if let Some(modules) = setting("USHER_TEST_NODE_MODULES") {
+        node.env("NODE_PATH", modules);
+    }
+    node
 }
 
 each_backend! {
@@ -86,7 +95,7 @@ each_backend! {
                 continue;
             }
             let program = backend.dir().join(file);
-            std::fs::write(&program, block_of_readme(language)).unwrap();
+            std::fs::write(&program, block_of("README.md", language)).unwrap();
             let mut mint = Command::new(run[0]);
             mint.args(&run[1..]).arg(&program).env("USHER_KEY", &server.credentials().kid);
             let minted = output(mint.env("USHER_SECRET_FILE", &secret_file)).await.unwrap();
@@ -120,6 +129,23 @@ each_backend! {
         client.env("USHER_TOKEN", server.credentials().server_token()).env("PYTHONDONTWRITEBYTECODE", "1");
         let output = output(&mut client).await.unwrap();
         assert!(output.status.success(), "{}", text(&output));
+    }
+
+    async fn a_node_client_finds_what_the_guide_says_and_never_everybody_by_mistake(backend: Backend) {
+        let libraries = "require('@grpc/grpc-js'); require('@grpc/proto-loader')";
+        if !present(node().args(["-e", libraries]), "Node with @grpc/grpc-js and @grpc/proto-loader").await {
+            return;
+        }
+        let server = backend.launch().start().await;
+        let program = backend.dir().join("client.cjs");
+        std::fs::write(&program, block_of("docs/node.md", "js")).unwrap();
+        let mut client = node();
+        client.arg(&program).env("USHER_PROTO", below_root("proto"));
+        client.env("USHER_ADDRESS", server.address().to_string());
+        client.env("USHER_TOKEN", server.credentials().server_token());
+        let output = output(&mut client).await.unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), block_of("docs/node.md", "text"));
     }
 
     async fn buf_curl_can_call_by_reflection_alone(backend: Backend) {

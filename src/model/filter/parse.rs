@@ -18,10 +18,18 @@ const MAX_DEPTH: usize = 8;
 const MAX_TENTHS: usize = 1_000;
 const TEST: usize = 10;
 
+/// Some clients send an empty object where they were given a value they cannot encode. It must not mean
+/// everybody.
+const EMPTY: &str = "must not be empty: give a test, or leave the filter out to find everybody";
+const EMPTY_MEMBER: &str = "must not be empty: give a test, or leave it out";
+
 /// Reads `filter`; `None` where anything is wrong with it, which is then noted below `filter`.
 pub fn parse(filter: &Object, bad: &mut Violations) -> Option<Filter> {
     let mut found = Violations::new();
     let mut parser = Parser { bad: &mut found, left: MAX_TENTHS, spent: false };
+    if filter.is_empty() {
+        parser.refuse("filter", EMPTY);
+    }
     let filter = parser.all_of(filter, "filter", 0);
     match found.into_result(filter) {
         Ok(filter) => Some(filter),
@@ -98,8 +106,7 @@ impl Parser<'_> {
         for (at, member) in members.iter().enumerate() {
             let path = format!("{path}[{at}]");
             match member {
-                // One that matches everybody costs little, but not nothing: there could be a million.
-                Json::Object(object) if object.is_empty() && !self.spend(1) => break,
+                Json::Object(object) if object.is_empty() => self.refuse(&path, EMPTY_MEMBER),
                 Json::Object(object) => parts.push(self.all_of(object, &path, depth)),
                 _ => self.refuse(&path, "must be an object"),
             }

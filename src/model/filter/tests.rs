@@ -52,11 +52,13 @@ fn holds(filter: &Json, expected: bool) {
 }
 
 #[test]
-fn an_empty_filter_matches_everybody() {
-    assert_eq!(read(&json!({})).unwrap(), Filter::ALL);
-    holds(&json!({}), true);
-    holds(&json!({"$and": [{}]}), true);
-    holds(&json!({"$nor": [{}]}), false);
+fn an_empty_filter_is_refused_wherever_it_stands() {
+    assert_eq!(refused(&json!({})), ["filter"]);
+    for operator in ["$and", "$or", "$nor"] {
+        assert_eq!(refused(&json!({operator: [{"id": "a"}, {}]})), [format!("filter.{operator}[1]")]);
+    }
+    let nested = json!({"$and": [{"$or": [{}, {"id": "a"}]}, {"$nor": [{}]}]});
+    assert_eq!(refused(&nested), ["filter.$and[0].$or[0]", "filter.$and[1].$nor[0]"]);
 }
 
 #[test]

@@ -4,8 +4,7 @@ use super::*;
 
 fn order(sort: &[(&str, Direction)], ids: &IdBounds) -> Vec<(SortField, Direction)> {
     let mut bad = Violations::new();
-    let keys: Vec<_> =
-        sort.iter().map(|&(name, direction)| (name.to_owned(), direction, ValueType::Text)).collect();
+    let keys: Vec<_> = sort.iter().map(|&(name, direction)| (name.to_owned(), direction, None)).collect();
     let sort = parse_sort(keys.into_iter(), &mut bad);
     assert!(bad.is_empty());
     Order::new(&sort, ids).keys().iter().map(|key| (key.field.clone(), key.direction)).collect()
@@ -31,8 +30,25 @@ fn every_order_ends_on_id_in_the_direction_of_the_last_key() {
 }
 
 #[test]
+fn free_data_without_a_type_is_ordered_by_type_first() {
+    let path = || CustomPath::parse("custom.v").unwrap();
+    let of = |ty| SortField::Custom(path(), ty);
+    let [number, text, flag] = [ValueType::Number, ValueType::Text, ValueType::Bool].map(of);
+    let fields = |direction| -> Vec<SortField> {
+        order(&[("v", direction)], &IdBounds::ALL).into_iter().map(|(field, _)| field).collect()
+    };
+    assert_eq!(fields(Direction::Ascending), [number.clone(), text.clone(), flag.clone(), SortField::Id]);
+    assert_eq!(fields(Direction::Descending), [flag, text, number, SortField::Id]);
+
+    let mut bad = Violations::new();
+    let twice = [None, Some(ValueType::Text)].map(|ty| ("v".to_owned(), Direction::Ascending, ty));
+    parse_sort(twice.into_iter(), &mut bad);
+    assert_eq!(bad.into_result(()).unwrap_err()[0].field, "sort[1].field");
+}
+
+#[test]
 fn wrong_keys_are_refused_with_their_place() {
-    let key = |name: &str| (name.to_owned(), Direction::Ascending, ValueType::Number);
+    let key = |name: &str| (name.to_owned(), Direction::Ascending, Some(ValueType::Number));
     let refused = |names: &[&str]| -> Vec<String> {
         let mut bad = Violations::new();
         parse_sort(names.iter().map(|name| key(name)).collect::<Vec<_>>().into_iter(), &mut bad);

@@ -39,15 +39,16 @@ pub(super) fn view(view: i32) -> Result<bool, Status> {
 
 pub(super) fn parse(message: pb::QueryUsersRequest, has_token: bool) -> Result<UserQuery, Status> {
     let mut bad = Violations::new();
-    let object = json::object(message.filter.unwrap_or_default(), "filter", &mut bad);
-    let filter = filter::parse(&object, &mut bad).unwrap_or(Filter::ALL);
+    let filter = message.filter.map_or(Some(Filter::ALL), |filter| {
+        filter::parse(&json::object(filter, "filter", &mut bad), &mut bad)
+    });
     if has_token && message.offset != 0 {
         bad.add("offset", "must not be given together with page_token");
     }
     let keys: Vec<_> =
         message.sort.into_iter().enumerate().map(|(at, key)| sort_key(at, key, &mut bad)).collect();
     let query = UserQuery {
-        filter,
+        filter: filter.unwrap_or(Filter::ALL),
         sort: parse_sort(keys.into_iter(), &mut bad),
         ids: IdBounds::parse(message.id_gt, message.id_gte, message.id_lt, message.id_lte, &mut bad),
         limit: parse_limit(message.limit, &mut bad),
@@ -59,21 +60,22 @@ pub(super) fn parse(message: pb::QueryUsersRequest, has_token: bool) -> Result<U
     decode::checked(bad, Some(query))
 }
 
-fn sort_key(at: usize, key: pb::SortKey, bad: &mut Violations) -> (String, Direction, ValueType) {
+fn sort_key(at: usize, key: pb::SortKey, bad: &mut Violations) -> (String, Direction, Option<ValueType>) {
     let direction = match pb::SortDirection::try_from(key.direction) {
         Ok(pb::SortDirection::Unspecified | pb::SortDirection::Asc) => Ok(Direction::Ascending),
         Ok(pb::SortDirection::Desc) => Ok(Direction::Descending),
         Err(_) => Err("is not a value of this enum"),
     };
     let ty = match pb::SortType::try_from(key.r#type) {
-        Ok(pb::SortType::Unspecified | pb::SortType::String) => Ok(ValueType::Text),
-        Ok(pb::SortType::Number) => Ok(ValueType::Number),
-        Ok(pb::SortType::Boolean) => Ok(ValueType::Bool),
+        Ok(pb::SortType::Unspecified) => Ok(None),
+        Ok(pb::SortType::String) => Ok(Some(ValueType::Text)),
+        Ok(pb::SortType::Number) => Ok(Some(ValueType::Number)),
+        Ok(pb::SortType::Boolean) => Ok(Some(ValueType::Bool)),
         Err(_) => Err("is not a value of this enum"),
     };
     let direction = bad.take(format!("sort[{at}].direction"), direction);
     let ty = bad.take(format!("sort[{at}].type"), ty);
-    (key.field, direction.unwrap_or_default(), ty.unwrap_or_default())
+    (key.field, direction.unwrap_or_default(), ty.flatten())
 }
 
 /// As many users as an answer may hold, and the token that leads on from the last of them.

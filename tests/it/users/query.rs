@@ -33,8 +33,33 @@ each_backend! {
             server.upsert(vec![user(id)]).await;
         }
         assert_eq!(found(&server, pb::QueryUsersRequest::default()).await, ["c", "a", "b"]);
-        let empty = pb::QueryUsersRequest { filter: Some(struct_of(json!({}))), ..Default::default() };
-        assert_eq!(found(&server, empty).await, ["c", "a", "b"]);
+    }
+
+    async fn a_filter_that_is_there_and_empty_is_refused(server: TestServer) {
+        server.upsert(vec![user("ada")]).await;
+        for (filter, field) in [
+            (json!({}), "filter"),
+            (json!({"$and": [{}]}), "filter.$and[0]"),
+            (json!({"$or": [{"id": "ada"}, {}]}), "filter.$or[1]"),
+            (json!({"$nor": [{}]}), "filter.$nor[0]"),
+        ] {
+            let filter = Some(struct_of(filter));
+            let query = pb::QueryUsersRequest { filter: filter.clone(), with_total: true, ..Default::default() };
+            let stream = pb::StreamUsersRequest { filter, ..Default::default() };
+            for status in [
+                server.users().query_users(query).await.refused(Code::InvalidArgument, "FILTER_INVALID"),
+                server.users().stream_users(stream).await.refused(Code::InvalidArgument, "FILTER_INVALID"),
+            ] {
+                assert_eq!(fields_of(&status), [field]);
+            }
+        }
+    }
+
+    async fn a_value_without_a_kind_is_refused_in_a_filter(server: TestServer) {
+        let filter = prost_types::Struct { fields: [("level".to_owned(), prost_types::Value { kind: None })].into() };
+        let query = pb::QueryUsersRequest { filter: Some(filter), ..Default::default() };
+        let status = server.users().query_users(query).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+        assert_eq!(fields_of(&status), ["filter.level"]);
     }
 
     async fn an_app_without_users_answers_with_none(server: TestServer) {
@@ -130,7 +155,7 @@ each_backend! {
         assert_eq!(found(&server, sorted(vec![down])).await, ["1", "3", "4", "2"]);
     }
 
-    async fn free_data_sorts_by_the_type_asked_for_and_others_come_last(server: TestServer) {
+    async fn free_data_sorts_by_the_type_asked_for_or_by_type_first_and_others_come_last(server: TestServer) {
         use pb::SortDirection::{Asc, Desc};
         use pb::SortType::{Boolean, Number, String as Text, Unspecified};
         server
@@ -153,7 +178,13 @@ each_backend! {
         assert_eq!(order(Number, Asc).await[..3], ["number-9", "number-9_5", "number-10"]);
         assert_eq!(order(Number, Desc).await[..3], ["number-10", "number-9_5", "number-9"]);
         assert_eq!(order(Text, Asc).await[..2], ["text-10", "text-9"]);
-        assert_eq!(order(Unspecified, Asc).await[..2], ["text-10", "text-9"], "text, unless said otherwise");
+        let up = ["number-9", "number-9_5", "number-10", "text-10", "text-9", "false", "true"];
+        let mut down = up;
+        down.reverse();
+        assert_eq!(order(Unspecified, Asc).await[..7], up, "by type, then by value");
+        assert_eq!(order(Unspecified, Asc).await[7..], ["absent", "null", "object"]);
+        assert_eq!(order(Unspecified, Desc).await[..7], down);
+        assert_eq!(order(Unspecified, Desc).await[7..], ["object", "null", "absent"]);
         assert_eq!(order(Boolean, Asc).await[..2], ["false", "true"]);
         assert_eq!(order(Boolean, Desc).await[..2], ["true", "false"]);
         assert_eq!(

@@ -26,7 +26,7 @@ pub(crate) struct Seed {
 /// A question, as a caller puts it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
-    /// [`check_case`] puts times of stored users for `at:0`, `at:1`...
+    /// Null is left out. [`check_case`] puts times of stored users for `at:0`, `at:1`...
     pub(crate) filter: Json,
     pub(crate) sort: Vec<Sort>,
     pub(crate) id_gt: String,
@@ -44,12 +44,12 @@ pub(crate) struct Ask {
 pub(crate) struct Sort {
     pub(crate) field: String,
     pub(crate) descending: bool,
-    pub(crate) ty: ValueType,
+    pub(crate) ty: Option<ValueType>,
 }
 
 impl Sort {
     /// As `parse_sort` takes it.
-    pub(crate) fn key(&self) -> (String, Direction, ValueType) {
+    pub(crate) fn key(&self) -> (String, Direction, Option<ValueType>) {
         let direction = if self.descending { Direction::Descending } else { Direction::Ascending };
         (self.field.clone(), direction, self.ty)
     }
@@ -276,11 +276,8 @@ fn free() -> impl Strategy<Value = Json> {
 }
 
 fn filter() -> impl Strategy<Value = Json> {
-    let leaf = prop_oneof![
-        12 => vec(test(), 1..3).prop_map(|tests| Json::Object(tests.into_iter().collect::<Map<_, _>>())),
-        1 => Just(json!({})),
-    ];
-    leaf.prop_recursive(4, 12, 3, |inner| {
+    let leaf = vec(test(), 1..3).prop_map(|tests| Json::Object(tests.into_iter().collect::<Map<_, _>>()));
+    let filter = leaf.prop_recursive(4, 12, 3, |inner| {
         (select(vec!["$and", "$or", "$nor"]), vec(inner, 1..4), prop::option::of(test())).prop_map(
             |(name, members, beside)| {
                 let mut object = Map::from_iter(beside);
@@ -288,7 +285,8 @@ fn filter() -> impl Strategy<Value = Json> {
                 Json::Object(object)
             },
         )
-    })
+    });
+    prop_oneof![12 => filter, 1 => Just(Json::Null)]
 }
 
 fn sort() -> impl Strategy<Value = Vec<Sort>> {
@@ -296,7 +294,7 @@ fn sort() -> impl Strategy<Value = Vec<Sort>> {
         1 => select(vec!["id", "name", "role", "created_at", "updated_at", "last_active"]),
         1 => path(),
     ];
-    let ty = select(vec![ValueType::Text, ValueType::Number, ValueType::Bool]);
+    let ty = prop::option::weighted(0.6, select(vec![ValueType::Text, ValueType::Number, ValueType::Bool]));
     let key = (field, any::<bool>(), ty).prop_map(|(field, descending, ty)| Sort {
         field: field.to_owned(),
         descending,

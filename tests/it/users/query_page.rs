@@ -112,6 +112,8 @@ each_backend! {
     async fn pages_by_token_show_each_user_once_in_every_order(server: TestServer) {
         use pb::SortDirection::{Asc, Desc};
         use pb::SortType::{Boolean, Number, Unspecified};
+        // Of every type, and absent.
+        let mixed = |at: usize| [json!(at), json!(format!("text {at}")), json!(at % 8 == 2), json!(null)][at % 4].clone();
         let roles = ["user", "admin", "guest"];
         let users: Vec<_> = user_ids("u", 97)
             .iter()
@@ -119,7 +121,9 @@ each_backend! {
             .map(|(at, id)| pb::UserInput {
                 role: roles[at % 3].to_owned(),
                 name: if at % 4 == 0 { String::new() } else { format!("name {}", at % 5) },
-                custom: (at % 7 != 0).then(|| struct_of(json!({"score": at % 6, "flag": at % 2 == 0}))),
+                custom: (at % 7 != 0).then(|| {
+                    struct_of(json!({"score": at % 6, "flag": at % 2 == 0, "mixed": mixed(at % 23)}))
+                }),
                 ..user(id)
             })
             .collect();
@@ -136,6 +140,8 @@ each_backend! {
                 by("created_at", Desc, Unspecified),
             ],
             vec![by("updated_at", Asc, Unspecified)],
+            vec![by("mixed", Asc, Unspecified)],
+            vec![by("custom.mixed", Desc, Unspecified), by("name", Asc, Unspecified)],
         ];
         for sort in orders {
             let whole = found(

@@ -37,7 +37,7 @@ fn ids_of(case: &Case) -> Vec<String> {
 
 async fn answer(caller: &Caller, ask: Ask) -> Page {
     let request = pb::QueryUsersRequest {
-        filter: Some(struct_of(ask.filter)),
+        filter: (!ask.filter.is_null()).then(|| struct_of(ask.filter)),
         sort: ask.sort.iter().map(key_of).collect(),
         limit: ask.limit,
         offset: ask.offset,
@@ -70,9 +70,10 @@ fn input_of(seed: &Seed) -> pb::UserInput {
 fn key_of(sort: &Sort) -> pb::SortKey {
     let direction = if sort.descending { pb::SortDirection::Desc } else { pb::SortDirection::Asc };
     let kind = match sort.ty {
-        ValueType::Text => pb::SortType::String,
-        ValueType::Number => pb::SortType::Number,
-        ValueType::Bool => pb::SortType::Boolean,
+        None => pb::SortType::Unspecified,
+        Some(ValueType::Text) => pb::SortType::String,
+        Some(ValueType::Number) => pb::SortType::Number,
+        Some(ValueType::Bool) => pb::SortType::Boolean,
     };
     pb::SortKey { field: sort.field.clone(), direction: direction.into(), r#type: kind.into() }
 }

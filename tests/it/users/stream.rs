@@ -80,12 +80,12 @@ each_backend! {
             ..user(&id)
         });
         server.upsert(users.collect()).await;
-        for filter in [json!({}), json!({"colour": "red"}), json!({"level": {"$gt": 3}}), json!({"name": {"$autocomplete": "3"}})] {
+        for filter in [json!(null), json!({"colour": "red"}), json!({"level": {"$gt": 3}}), json!({"name": {"$autocomplete": "3"}})] {
             let sort = vec![
                 by("name", pb::SortDirection::Desc, pb::SortType::Unspecified),
                 by("custom.level", pb::SortDirection::Asc, pb::SortType::Number),
             ];
-            let filter = Some(struct_of(filter));
+            let filter = (!filter.is_null()).then(|| struct_of(filter));
             let query = pb::QueryUsersRequest { filter: filter.clone(), sort: sort.clone(), limit: 1_000, ..Default::default() };
             let stream = pb::StreamUsersRequest { filter, sort, ..Default::default() };
             assert_eq!(streamed(&server, stream).await, found(&server, query).await);

@@ -241,12 +241,10 @@ each_backend! {
         assert_eq!(stored.len(), numbers.len());
     }
 
-    async fn a_value_without_a_kind_is_never_an_internal_error(server: TestServer) {
+    async fn a_value_without_a_kind_is_refused(server: TestServer) {
         let custom = Struct { fields: [("n".to_owned(), WireValue { kind: None })].into() };
-        let users = vec![pb::UserInput { custom: Some(custom), ..user("ada") }];
-        if let Err(status) = server.users().upsert_users(pb::UpsertUsersRequest { users }).await {
-            assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-        }
+        let input = pb::UserInput { custom: Some(custom), ..user("ada") };
+        all_refused(&server, vec![("no kind", "custom.n", input)]).await;
     }
 
     async fn naughty_text_comes_back_as_sent(server: TestServer) {
