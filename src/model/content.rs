@@ -85,9 +85,52 @@ impl Kind {
         }
     }
 
+    /// What an import never changes of a row that is stored: the container it is in, and who made it. The
+    /// owner of a channel or call may change.
+    pub const fn fixed(self) -> &'static [Fixed] {
+        match self {
+            Self::Message => {
+                const {
+                    &[
+                        Fixed::container("channel_id", "channel_id"),
+                        Fixed::container("channel_type", "channel_type"),
+                        Fixed::author("user_id", "user"),
+                    ]
+                }
+            }
+            Self::Activity => const { &[Fixed::author("user_id", "user_id")] },
+            Self::Comment => {
+                const { &[Fixed::container("activity_id", "object_id"), Fixed::author("user_id", "user_id")] }
+            }
+            Self::Feed => const { &[Fixed::author("created_by_id", "created_by_id")] },
+            _ => &[],
+        }
+    }
+
     /// Whether it can be marked deleted and stay.
     pub const fn is_deletable(self) -> bool {
         matches!(self, Self::Channel | Self::Feed | Self::Message | Self::Activity | Self::Comment)
+    }
+}
+
+/// A column that stays as it is once a row is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fixed {
+    /// As stored.
+    pub column: &'static str,
+    /// Where an item says it.
+    pub field: &'static str,
+    /// What is wrong where an item says otherwise.
+    pub rule: &'static str,
+}
+
+impl Fixed {
+    const fn container(column: &'static str, field: &'static str) -> Self {
+        Self { column, field, rule: "must stay: what is stored under this id is in another place" }
+    }
+
+    const fn author(column: &'static str, field: &'static str) -> Self {
+        Self { column, field, rule: "must stay: what is stored under this id is by another user" }
     }
 }
 
@@ -172,6 +215,9 @@ pub enum Naming {
 }
 
 impl Naming {
+    /// Those whose lists mean everybody when they are empty: the last name must not be taken out of one.
+    pub const NARROWING: Self = Self::Visibility;
+
     /// As stored.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -188,11 +234,15 @@ pub const MAX_DEVICES: i64 = 25;
 /// What every distinct channel's id begins with, and no other's.
 pub const DISTINCT: &str = "!members-";
 
-/// Type and id of the channel that is named `type:id`, distinct ones included.
+/// What the id begins with that a distinct channel goes on under when one of its members is erased.
+pub const ENDED: &str = "!erased-";
+
+/// Type and id of the channel that is named `type:id`, those that are or were distinct included.
 pub fn parse_channel_cid(cid: &str) -> Result<Cid, &'static str> {
     let rule = "must be type:id, as a channel tells its cid";
     let (kind, id) = cid.split_once(':').ok_or(rule)?;
     parse_word(kind.to_owned()).map_err(|_| rule)?;
-    parse_word(id.strip_prefix(DISTINCT).unwrap_or(id).to_owned()).map_err(|_| rule)?;
+    let word = id.strip_prefix(DISTINCT).or_else(|| id.strip_prefix(ENDED)).unwrap_or(id);
+    parse_word(word.to_owned()).map_err(|_| rule)?;
     Ok(Cid { kind: kind.to_owned(), id: id.to_owned() })
 }

@@ -64,4 +64,5 @@ reasons! {
     ServerDraining = "SERVER_DRAINING",
     DeadlineExceeded = "DEADLINE_EXCEEDED",
     Internal = "INTERNAL",
+    ImmutableField = "IMMUTABLE_FIELD",
 }

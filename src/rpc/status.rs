@@ -110,7 +110,8 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::TooLarge
         | Reason::FilterInvalid
         | Reason::PageTokenInvalid
-        | Reason::KindUnsupported => Code::InvalidArgument,
+        | Reason::KindUnsupported
+        | Reason::ImmutableField => Code::InvalidArgument,
         // A caller whose own user cannot act any more has no valid credentials.
         Reason::UserNotFound | Reason::UserDeleted | Reason::UserDeactivated
             if matches!(err, Error::Token(_) | Error::UserToken(_)) =>

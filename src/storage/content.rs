@@ -10,6 +10,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Value,
 };
 
+use super::backend::json::JsonDialect;
 use super::entity::{named_user, user};
 use super::{StoreError, Tx};
 use crate::model::clock::Timestamp;
@@ -26,34 +27,30 @@ struct Table {
     name: &'static str,
     /// Columns of the key, after `app_id`.
     key: &'static [&'static str],
-    /// A column that other items are judged by.
-    tells: Option<&'static str>,
+    /// Columns of text that items are judged by: those of [`Kind::fixed`], and what others refer to.
+    judged: &'static [&'static str],
 }
 
 const fn table(kind: Kind) -> Table {
-    let (name, key, tells): (_, &'static [&'static str], _) = match kind {
-        Kind::User => ("users", &["id"], None),
-        Kind::Channel => ("channels", &["type", "id"], Some("team")),
-        Kind::Call => ("calls", &["type", "id"], None),
-        Kind::Feed => ("feeds", &["group_id", "id"], None),
-        Kind::Message => ("messages", &["id"], Some("parent_id")),
-        Kind::Activity => ("activities", &["id"], None),
-        Kind::Comment => ("comments", &["id"], Some("activity_id")),
-        Kind::ChannelMember => ("channel_members", &["channel_type", "channel_id", "user_id"], None),
-        Kind::CallMember => ("call_members", &["call_type", "call_id", "user_id"], None),
-        Kind::Reaction => ("reactions", &["message_id", "user_id", "type"], None),
-        Kind::FeedReaction => ("feed_reactions", &["activity_id", "comment_id", "user_id", "type"], None),
-        Kind::Follow => ("follows", &["source_group", "source_id", "target_group", "target_id"], None),
-        Kind::Flag => ("flags", &["entity_type", "entity_id", "user_id"], None),
-        Kind::Device => ("devices", &["user_id", "id"], None),
-        Kind::FutureChannelBan => ("future_channel_bans", &["created_by_id", "target_id"], None),
+    type Columns = &'static [&'static str];
+    let (name, key, judged): (_, Columns, Columns) = match kind {
+        Kind::User => ("users", &["id"], &[]),
+        Kind::Channel => ("channels", &["type", "id"], &["team"]),
+        Kind::Call => ("calls", &["type", "id"], &[]),
+        Kind::Feed => ("feeds", &["group_id", "id"], &["created_by_id"]),
+        Kind::Message => ("messages", &["id"], &["parent_id", "channel_type", "channel_id", "user_id"]),
+        Kind::Activity => ("activities", &["id"], &["user_id"]),
+        Kind::Comment => ("comments", &["id"], &["activity_id", "user_id"]),
+        Kind::ChannelMember => ("channel_members", &["channel_type", "channel_id", "user_id"], &[]),
+        Kind::CallMember => ("call_members", &["call_type", "call_id", "user_id"], &[]),
+        Kind::Reaction => ("reactions", &["message_id", "user_id", "type"], &[]),
+        Kind::FeedReaction => ("feed_reactions", &["activity_id", "comment_id", "user_id", "type"], &[]),
+        Kind::Follow => ("follows", &["source_group", "source_id", "target_group", "target_id"], &[]),
+        Kind::Flag => ("flags", &["entity_type", "entity_id", "user_id"], &[]),
+        Kind::Device => ("devices", &["user_id", "id"], &[]),
+        Kind::FutureChannelBan => ("future_channel_bans", &["created_by_id", "target_id"], &[]),
     };
-    Table { name, key, tells }
-}
-
-/// The column of a kind's table that other items are judged by, if any.
-pub const fn tells(kind: Kind) -> Option<&'static str> {
-    table(kind).tells
+    Table { name, key, judged }
 }
 
 /// What is stored of something.
@@ -63,22 +60,26 @@ pub struct Found {
     pub created_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
     pub import_no: Option<i64>,
-    /// What [`tells`] names.
-    pub tells: Option<String>,
+    /// The columns that items are judged by.
+    judged: Vec<(&'static str, Option<String>)>,
 }
 
 impl Found {
-    /// Reads it from its four parts, separated by spaces; the last one begins with `=` unless it is null.
-    fn parse(told: &str) -> Option<Self> {
-        let mut parts = told.splitn(4, ' ');
-        let created_at = Timestamp::from_micros(parts.next()?.parse().ok()?);
-        let mut number = || match parts.next()? {
-            "" => Some(None),
-            number => number.parse::<i64>().ok().map(Some),
-        };
-        let (import_no, deleted_at) = (number()?, number()?.map(Timestamp::from_micros));
-        let tells = parts.next()?.strip_prefix('=').map(str::to_owned);
-        Some(Self { created_at, deleted_at, import_no, tells })
+    /// Reads what [`look_for`] finds.
+    fn parse(kind: Kind, found: &str) -> Option<Self> {
+        type Parts = (i64, Option<i64>, Option<i64>, Vec<Option<String>>);
+        let (created_at, import_no, deleted_at, texts): Parts = serde_json::from_str(found).ok()?;
+        Some(Self {
+            created_at: Timestamp::from_micros(created_at),
+            deleted_at: deleted_at.map(Timestamp::from_micros),
+            import_no,
+            judged: table(kind).judged.iter().copied().zip(texts).collect(),
+        })
+    }
+
+    /// The text of one of the columns that items are judged by, where it has one.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        self.judged.iter().find(|(name, _)| *name == column)?.1.as_deref()
     }
 }
 
@@ -103,11 +104,12 @@ pub async fn find_stored(
 ) -> Result<HashMap<Key, Found>, StoreError> {
     let mut found = HashMap::new();
     for chunk in keys.chunks(CHUNK) {
-        for row in tx.query_all(&look_for(app, kind, chunk)).await? {
+        for row in tx.query_all(&look_for(app, kind, chunk, tx.backend().json())).await? {
             let at = usize::try_from(row.try_get_by_index::<i32>(0)?).unwrap_or(usize::MAX);
-            let told: Option<String> = row.try_get_by_index(1)?;
-            if let (Some(key), Some(told)) = (chunk.get(at), told) {
-                let stored = Found::parse(&told).ok_or_else(|| StoreError::corrupt(table(kind).name))?;
+            let stored: Option<String> = row.try_get_by_index(1)?;
+            if let (Some(key), Some(stored)) = (chunk.get(at), stored) {
+                let stored =
+                    Found::parse(kind, &stored).ok_or_else(|| StoreError::corrupt(table(kind).name))?;
                 found.insert((*key).clone(), stored);
             }
         }
@@ -115,20 +117,18 @@ pub async fn find_stored(
     Ok(found)
 }
 
-/// For each of `keys`, its place and what [`Found::parse`] reads, or null.
+/// For each of `keys`, its place and what [`Found::parse`] reads, or null: an array of times, numbers and an
+/// array of the columns that items are judged by.
 ///
 /// A subquery for each key: as a join, PostgreSQL would rather read a whole app than look into the index a
 /// thousand times, and a list of tuples is not looked for by index everywhere.
-fn look_for(app: AppId, kind: Kind, keys: &[&Key]) -> SelectStatement {
-    let Table { name, key, tells } = table(kind);
-    let deleted_at = if kind.is_deletable() { "COALESCE(CAST(deleted_at AS text), '')" } else { "''" };
-    let tells = tells.map_or_else(|| "''".to_owned(), |column| format!("COALESCE('=' || {column}, '')"));
+fn look_for(app: AppId, kind: Kind, keys: &[&Key], json: &dyn JsonDialect) -> SelectStatement {
+    let Table { name, key, judged } = table(kind);
+    let deleted_at = if kind.is_deletable() { "deleted_at" } else { "CAST(NULL AS bigint)" };
+    let found = json.array(&["created_at", "import_no", deleted_at, &json.array(judged)]);
     let mut stored = Query::select();
     stored
-        .expr(Expr::cust(format!(
-            "CAST(created_at AS text) || ' ' || COALESCE(CAST(import_no AS text), '') || ' ' \
-             || {deleted_at} || ' ' || {tells}"
-        )))
+        .expr(Expr::cust(format!("CAST({found} AS text)")))
         .from(name)
         .and_where(Expr::col((name, "app_id")).eq(app.0));
     for (column, given) in key.iter().zip(["column2", "column3", "column4", "column5"]) {
@@ -189,7 +189,12 @@ pub async fn upsert_rows(
     columns.extend(first.row.columns.iter().map(|(column, _)| *column));
     columns.extend(["created_at", "import_no"]);
     columns.extend(kind.is_deletable().then_some("deleted_at"));
-    let replaced = columns.iter().copied().filter(|column| *column != "app_id" && !key.contains(column));
+    // Whatever another transaction has stored meanwhile, an import moves nothing.
+    let is_fixed = |column: &str| kind.fixed().iter().any(|fixed| fixed.column == column);
+    let replaced = columns
+        .iter()
+        .copied()
+        .filter(|column| *column != "app_id" && !key.contains(column) && !is_fixed(column));
     let on_conflict = OnConflict::columns(std::iter::once("app_id").chain(key.iter().copied()))
         .update_columns(replaced)
         .to_owned();

@@ -35,6 +35,9 @@ pub trait JsonDialect: Send + Sync {
     /// `left` is one of any number of `texts`.
     fn is_one_of(&self, left: Expr, texts: &[&str]) -> Expr;
 
+    /// An array of these expressions, in the words of the database.
+    fn array(&self, members: &[&str]) -> String;
+
     /// All rows of a subquery, each an array of these columns, in one array: text, in no order of its own.
     fn gathered(&self, columns: &[&'static str]) -> Expr;
 

@@ -8,7 +8,7 @@ use crate::harness::{TestServer, each_backend, item, pb};
 const TIME: &str = "2024-05-01T12:00:00Z";
 
 /// A good item of a kind, with some fields replaced; null takes one out.
-fn with(kind: &str, changes: &Value) -> Value {
+pub(super) fn with(kind: &str, changes: &Value) -> Value {
     let good = match kind {
         "channel" => json!({"type": "messaging", "id": "new", "created_by": "ada"}),
         "member" => json!({"channel_type": "messaging", "channel_id": "general", "user_id": "eve"}),

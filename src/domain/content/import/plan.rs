@@ -20,7 +20,7 @@ use crate::model::reason::Reason;
 use crate::model::role;
 use crate::model::unique_name::{Manner, Renaming};
 use crate::storage::Tx;
-use crate::storage::content::tells;
+use crate::storage::content::Found;
 
 /// What a channel's members can be, beside the roles of the app.
 const CHANNEL_ROLES: [&str; 2] = ["channel_member", "channel_moderator"];
@@ -201,7 +201,7 @@ impl<'a> Round<'a> {
                 Some(ItemRefusal::new(Reason::NameTaken, "name", "another user has this name"))
             }
             Item::User(user) => obstacle(user, world.user(key)),
-            Item::Content(row) => unknown_role(row),
+            Item::Content(row) => unknown_role(row).or_else(|| moved(row, world.row(key)?)),
         };
         match against {
             Some(refusal) => Fate::Refused(refusal),
@@ -261,7 +261,7 @@ impl<'a> Round<'a> {
         let needed = |kind| row.needs.iter().find(|need| need.key.kind == kind);
         match row.key.kind {
             Kind::ChannelMember => {
-                let team = self.tells(&needed(Kind::Channel)?.key)?;
+                let team = self.text(&needed(Kind::Channel)?.key, "team")?;
                 let user = needed(Kind::User)?;
                 let message = "is not in the team of the channel";
                 (!self.is_in_team(&user.key, &team))
@@ -269,27 +269,35 @@ impl<'a> Round<'a> {
             }
             Kind::Message => {
                 let parent = needed(Kind::Message)?;
-                let message = "names a message that is a reply itself; threads have one level";
-                self.tells(&parent.key)
-                    .map(|_| ItemRefusal::new(Reason::InvalidField, &parent.field, message))
+                let is_elsewhere = ["channel_type", "channel_id"]
+                    .iter()
+                    .any(|column| self.text(&parent.key, column).as_deref() != row.text(column));
+                let message = if is_elsewhere {
+                    "names a message in another channel; a reply is in the channel of its parent"
+                } else {
+                    self.text(&parent.key, "parent_id")?;
+                    "names a message that is a reply itself; threads have one level"
+                };
+                Some(ItemRefusal::new(Reason::InvalidField, &parent.field, message))
             }
             Kind::Comment | Kind::FeedReaction => {
                 let activity = needed(Kind::Activity)?;
                 let comment = needed(Kind::Comment)?;
                 let message = "names a comment on another activity";
-                (self.tells(&comment.key).as_ref() != activity.key.parts.first())
+                (self.text(&comment.key, "activity_id").as_ref() != activity.key.parts.first())
                     .then(|| ItemRefusal::new(Reason::InvalidField, &comment.field, message))
             }
             _ => None,
         }
     }
 
-    /// The one text of a row that others are judged by.
-    fn tells(&self, key: &Key) -> Option<String> {
-        match self.good_item(key) {
-            Some(Item::Content(row)) => row.text(tells(key.kind)?).map(str::to_owned),
-            _ => self.plan.world.row(key)?.tells.clone(),
-        }
+    /// The text of a column of a row that items are judged by, as it will be.
+    fn text(&self, key: &Key, column: &str) -> Option<String> {
+        let text = match self.good_item(key) {
+            Some(Item::Content(row)) => row.text(column),
+            _ => self.plan.world.row(key)?.text(column),
+        };
+        text.map(str::to_owned)
     }
 
     fn is_in_team(&self, user: &Key, team: &str) -> bool {
@@ -304,6 +312,22 @@ impl<'a> Round<'a> {
 fn twice(key: &Key) -> ItemRefusal {
     let field = if key.parts.len() == 1 { "id" } else { "" };
     ItemRefusal::new(Reason::InvalidField, field, "stands twice in this import")
+}
+
+/// An item that would move what is stored to another container, or give it another author.
+fn moved(row: &Row, stored: &Found) -> Option<ItemRefusal> {
+    let changed =
+        row.key.kind.fixed().iter().filter(|fixed| row.text(fixed.column) != stored.text(fixed.column));
+    let refusals = changed.map(|fixed| {
+        // A channel can be named by its members, too.
+        let channel = row.needs.iter().find(|need| need.key.kind == Kind::Channel);
+        let field = match channel {
+            Some(channel) if fixed.field == "channel_id" => channel.field.as_str(),
+            _ => fixed.field,
+        };
+        ItemRefusal::new(Reason::ImmutableField, field, fixed.rule)
+    });
+    ItemRefusal::of_all(refusals.collect())
 }
 
 fn unknown_role(row: &Row) -> Option<ItemRefusal> {

@@ -63,9 +63,12 @@ impl JsonDialect for PostgresJson {
         Expr::cust_with_exprs("$1 = ANY($2)", [left, Expr::val(texts)])
     }
 
+    fn array(&self, members: &[&str]) -> String {
+        format!("json_build_array({})", members.join(", "))
+    }
+
     fn gathered(&self, columns: &[&'static str]) -> Expr {
-        let columns = columns.join(", ");
-        Expr::cust(format!("COALESCE(json_agg(json_build_array({columns})), '[]')::text"))
+        Expr::cust(format!("COALESCE(json_agg({}), '[]')::text", self.array(columns)))
     }
 
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr {

@@ -63,8 +63,12 @@ impl JsonDialect for SqliteJson {
         Expr::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [left, texts])
     }
 
+    fn array(&self, members: &[&str]) -> String {
+        format!("json_array({})", members.join(", "))
+    }
+
     fn gathered(&self, columns: &[&'static str]) -> Expr {
-        Expr::cust(format!("json_group_array(json_array({}))", columns.join(", ")))
+        Expr::cust(format!("json_group_array({})", self.array(columns)))
     }
 
     fn sort_key(&self, path: &CustomPath, ty: ValueType) -> Expr {
