@@ -130,6 +130,8 @@ pub enum Stage {
     UnmarkShared(Shared),
     /// Blank the user.
     PruneUser,
+    /// End the distinct channels that it is a member of.
+    EndDistinct,
     /// Remove or replace its id wherever it stands.
     Traces,
     /// Give up items of imports that wait and name it.
@@ -141,7 +143,7 @@ pub enum Stage {
 impl Stage {
     /// Whether it touches nothing but content.
     pub const fn is_of_content(self) -> bool {
-        !matches!(self, Self::PruneUser | Self::Traces | Self::Waiting | Self::Remove)
+        !matches!(self, Self::PruneUser | Self::EndDistinct | Self::Traces | Self::Waiting | Self::Remove)
     }
 
     /// Whether it removes what must not come back.
@@ -172,7 +174,7 @@ impl Stage {
                     Shared::Calls => "calls",
                 }
             }
-            Self::MarkOwned => "channels",
+            Self::MarkOwned | Self::EndDistinct => "channels",
             Self::PruneUser | Self::Remove => "users",
             Self::Traces | Self::Waiting => "traces",
         }
@@ -199,7 +201,9 @@ impl DeletePlan {
         match self.user {
             Mode::Keep | Mode::Soft => {}
             Mode::Pruning => stages.push(Stage::PruneUser),
-            Mode::Hard => stages.extend([Stage::Traces, Stage::Waiting, Stage::Remove]),
+            Mode::Hard => {
+                stages.extend([Stage::EndDistinct, Stage::Traces, Stage::Waiting, Stage::Remove]);
+            }
         }
         stages
     }
@@ -323,6 +327,7 @@ mod tests {
         let hard = Some(Mode::Hard);
         let asked = AskedPlan { user: hard, messages: hard, conversations: hard, ..AskedPlan::default() };
         let stages = checked(asked).unwrap().stages();
-        assert_eq!(stages[stages.len() - 3..], [Stage::Traces, Stage::Waiting, Stage::Remove]);
+        let last = [Stage::EndDistinct, Stage::Traces, Stage::Waiting, Stage::Remove];
+        assert_eq!(stages[stages.len() - 4..], last);
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::{Config, ConfigError, Secret, read_secret};
+use crate::domain::content::distinct;
 use crate::domain::vault::{MasterKey, Vault, stored};
 use crate::model::clock::{Clock, SystemClock};
 use crate::storage::backend::Backend;
@@ -71,7 +72,10 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
                     one, or the one it was last rotated to";
         ConfigError(text.to_owned())
     })?;
-    Ok(Opened { store, vault: Arc::new(vault) })
+    let vault = Arc::new(vault);
+    let ended = distinct::end_forsaken(&store, &vault).await;
+    ended.map_err(|err| StartError::Other(err.to_string()))?;
+    Ok(Opened { store, vault })
 }
 
 pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {

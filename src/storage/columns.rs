@@ -3,59 +3,12 @@
 //! Erasing works through it, so that a user's trace cannot be forgotten in a table; a test fails where a
 //! migration adds a column that does not stand here.
 
-use self::Trace::{Author, Call, Cascade, Channel, Item, Itself, Pseudonym, Row, System};
+mod class;
 
-/// What becomes of an id in a column when its user is deleted without a trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trace {
-    /// It is the user's row, which goes last.
-    Itself,
-    /// The row goes.
-    Row,
-    /// The row goes where what the user wrote does, or else names a system id.
-    Author,
-    /// It names the heir of channels, or a system id.
-    Channel,
-    /// It names the heir of calls, or a system id.
-    Call,
-    /// It names a system id.
-    System,
-    /// It names a pseudonym.
-    Pseudonym,
-    /// It names a pseudonym, and so does what was said of the task.
-    Item,
-    /// The row goes with the user's by itself.
-    Cascade,
-}
-
-/// A table and what its columns hold. Rows without a user of their own have no personal columns: what stands
-/// in them is of whoever owns them together.
-#[derive(Debug, Clone, Copy)]
-pub struct Table {
-    /// As in the database.
-    pub name: &'static str,
-    /// Names or orders rows, or says how they stand: nothing personal, and kept as long as the row.
-    pub plain: &'static [&'static str],
-    /// Says that the row is deleted, and by which task: set by soft deletion and pruning.
-    pub marks: &'static [&'static str],
-    /// Data of whose row this is, or who wrote it: kept by soft deletion, blanked by pruning.
-    pub personal: &'static [&'static str],
-    /// Ids of users: kept by soft deletion and pruning, erased by a deletion without a trace.
-    pub names: &'static [(&'static str, Trace)],
-    /// What usher keeps for itself: no export holds it, everything else is exported.
-    pub internal: &'static [&'static str],
-}
-
-const NOTHING: Table = Table { name: "", plain: &[], marks: &[], personal: &[], names: &[], internal: &[] };
-
-impl Table {
-    /// All columns.
-    pub fn columns(&self) -> impl Iterator<Item = &'static str> {
-        let named = self.names.iter().map(|(column, _)| *column);
-        let plain = self.plain.iter().chain(self.marks).chain(self.personal).chain(self.internal).copied();
-        plain.chain(named)
-    }
-}
+use self::Derived::{Content, Ended, Goes, Hashed, Passing, Refused, Replaced};
+use self::Trace::{Author, Call, Cascade, Channel, Item, Itself, Listed, Pseudonym, Row, System};
+use self::class::NOTHING;
+pub use self::class::{Derived, Table, Trace};
 
 /// Columns that name users, with what becomes of them.
 pub fn traces() -> impl Iterator<Item = (&'static str, &'static str, Trace)> {
@@ -117,15 +70,22 @@ pub const TABLES: &[Table] = &[
             "erasing",
             "deactivated_by",
         ],
+        derived: &[("name_key", Goes)],
     },
     Table {
         name: "user_terms",
         plain: &["app_id"],
         names: &[("user_id", Cascade)],
         internal: &["path", "value"],
+        derived: &[("path", Goes), ("value", Goes)],
         ..NOTHING
     },
-    Table { name: "name_turns", internal: &["app_id", "name_key"], ..NOTHING },
+    Table {
+        name: "name_turns",
+        internal: &["app_id", "name_key"],
+        derived: &[("name_key", Passing)],
+        ..NOTHING
+    },
     Table {
         name: "user_blocks",
         plain: &["app_id", "created_at"],
@@ -172,6 +132,13 @@ pub const TABLES: &[Table] = &[
         marks: &["deleted_at"],
         names: &[("created_by_id", Channel)],
         internal: &["import_no"],
+        derived: &[("id", Ended)],
+        ..NOTHING
+    },
+    Table {
+        name: "distinct_ends",
+        internal: &["app_id", "type", "id", "becomes"],
+        derived: &[("id", Passing)],
         ..NOTHING
     },
     Table {
@@ -193,6 +160,7 @@ pub const TABLES: &[Table] = &[
         ],
         names: &[("user_id", Row)],
         internal: &["import_no"],
+        derived: &[("channel_id", Ended)],
         ..NOTHING
     },
     Table {
@@ -200,6 +168,7 @@ pub const TABLES: &[Table] = &[
         plain: &["app_id", "channel_type", "channel_id"],
         marks: &["marked_by", "marked_at"],
         names: &[("user_id", Row)],
+        derived: &[("channel_id", Ended)],
         ..NOTHING
     },
     Table {
@@ -222,6 +191,7 @@ pub const TABLES: &[Table] = &[
         personal: &["text", "html", "attachments", "custom"],
         names: &[("user_id", Author), ("pinned_by_id", System)],
         internal: &["import_no"],
+        derived: &[("channel_id", Ended)],
     },
     Table {
         name: "reactions",
@@ -244,6 +214,7 @@ pub const TABLES: &[Table] = &[
         personal: &["name", "description", "custom"],
         names: &[("created_by_id", System)],
         internal: &["import_no"],
+        derived: &[("id", Content)],
     },
     Table {
         name: "activities",
@@ -252,10 +223,12 @@ pub const TABLES: &[Table] = &[
         personal: &["text", "attachments", "custom"],
         names: &[("user_id", Author)],
         internal: &["import_no"],
+        ..NOTHING
     },
     Table {
         name: "activity_feeds",
         plain: &["app_id", "activity_id", "group_id", "feed_id", "position"],
+        derived: &[("feed_id", Content)],
         ..NOTHING
     },
     Table {
@@ -265,6 +238,7 @@ pub const TABLES: &[Table] = &[
         personal: &["text", "attachments", "custom"],
         names: &[("user_id", Author)],
         internal: &["import_no"],
+        ..NOTHING
     },
     Table {
         name: "feed_reactions",
@@ -286,6 +260,7 @@ pub const TABLES: &[Table] = &[
             "created_at",
         ],
         internal: &["import_no"],
+        derived: &[("source_id", Content), ("target_id", Content)],
         ..NOTHING
     },
     Table {
@@ -315,12 +290,14 @@ pub const TABLES: &[Table] = &[
         plain: &["app_id", "entity_type", "entity_id", "reason", "custom", "created_at"],
         names: &[("user_id", Row)],
         internal: &["import_no"],
+        derived: &[("entity_id", Goes)],
         ..NOTHING
     },
     Table {
         name: "named_users",
         plain: &["app_id", "owner_kind", "owner_id", "naming", "position"],
-        names: &[("user_id", Row)],
+        names: &[("user_id", Listed)],
+        derived: &[("owner_id", Ended)],
         ..NOTHING
     },
     Table {
@@ -358,6 +335,12 @@ pub const TABLES: &[Table] = &[
             "run_after",
             "accepted_seq",
         ],
+        derived: &[
+            ("reason", Replaced),
+            ("request_id", Replaced),
+            ("request_hash", Replaced),
+            ("checkpoint", Passing),
+        ],
         ..NOTHING
     },
     Table {
@@ -369,6 +352,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "deletion_targets",
         internal: &["app_id", "task_id", "idx", "kind", "type", "id"],
+        derived: &[("id", Ended)],
         ..NOTHING
     },
     Table {
@@ -377,7 +361,12 @@ pub const TABLES: &[Table] = &[
         internal: &["app_id", "task_id", "kind"],
         ..NOTHING
     },
-    Table { name: "erased_users", internal: &["app_id", "id_hash", "auth_epoch", "erased_at"], ..NOTHING },
+    Table {
+        name: "erased_users",
+        internal: &["app_id", "id_hash", "auth_epoch", "erased_at"],
+        derived: &[("id_hash", Hashed)],
+        ..NOTHING
+    },
     Table {
         name: "imports",
         plain: &[
@@ -405,6 +394,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "import_waiting",
         internal: &["app_id", "import_no", "item_offset", "item_no", "item_key", "needs", "bytes", "json"],
+        derived: &[("item_key", Refused), ("needs", Refused), ("json", Refused)],
         ..NOTHING
     },
 ];

@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod channels;
+pub mod distinct;
 pub mod footprint;
 pub mod import;
 pub mod messages;

@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
 
 use super::{any_of, delete_some, texts};
-use crate::model::content::Kind;
+use crate::model::content::{Kind, Naming};
 use crate::model::deletion::Made;
 use crate::model::id::AppId;
 use crate::storage::{StoreError, Tx};
@@ -21,35 +21,50 @@ pub(super) enum Erased {
 struct Hanging {
     table: &'static str,
     column: &'static str,
-    /// The column that says what kind of thing is named, and its name for this one.
-    kind: Option<(&'static str, &'static str)>,
+    /// Other columns and what they hold, such as the kind of the thing that is named.
+    only: Vec<(&'static str, &'static str)>,
 }
 
-const fn hanging(table: &'static str, column: &'static str) -> Hanging {
-    Hanging { table, column, kind: None }
-}
-
-/// Flags, and users that are mentioned.
-const fn told_of(kind: Kind) -> [Hanging; 2] {
-    [
-        Hanging { table: "flags", column: "entity_id", kind: Some(("entity_type", kind.as_str())) },
-        Hanging { table: "named_users", column: "owner_id", kind: Some(("owner_kind", kind.as_str())) },
-    ]
+fn hanging(table: &'static str, column: &'static str, only: &[(&'static str, &'static str)]) -> Hanging {
+    Hanging { table, column, only: only.to_vec() }
 }
 
 /// What pruning removes with things, and erasing too.
 fn hangs_on(made: Made) -> Vec<Hanging> {
-    let (reactions, kind) = match made {
-        Made::Messages => (hanging("reactions", "message_id"), Kind::Message),
-        Made::Comments => (hanging("feed_reactions", "comment_id"), Kind::Comment),
+    let reactions = match made {
+        Made::Messages => hanging("reactions", "message_id", &[]),
+        Made::Comments => hanging("feed_reactions", "comment_id", &[]),
         // Those to comments name the activity, too, but hang on the comments.
-        Made::Activities => {
-            let kind = Some(("comment_id", ""));
-            (Hanging { kind, ..hanging("feed_reactions", "activity_id") }, Kind::Activity)
-        }
+        Made::Activities => hanging("feed_reactions", "activity_id", &[("comment_id", "")]),
         Made::Feeds => return Vec::new(),
     };
-    std::iter::once(reactions).chain(told_of(kind)).collect()
+    let kind = kind_of(made).as_str();
+    let mention = ("naming", Naming::Mention.as_str());
+    let flags = hanging("flags", "entity_id", &[("entity_type", kind)]);
+    vec![reactions, flags, hanging("named_users", "owner_id", &[("owner_kind", kind), mention])]
+}
+
+/// What only erasing removes: who may see a thing is kept as long as the thing is.
+fn hangs_on_to_the_end(made: Made) -> Vec<Hanging> {
+    let lists = hanging("named_users", "owner_id", &[("owner_kind", kind_of(made).as_str())]);
+    match made {
+        Made::Messages | Made::Comments => vec![lists],
+        Made::Activities => vec![
+            lists,
+            hanging("feed_reactions", "activity_id", &[]),
+            hanging("activity_feeds", "activity_id", &[]),
+        ],
+        Made::Feeds => Vec::new(),
+    }
+}
+
+const fn kind_of(made: Made) -> Kind {
+    match made {
+        Made::Messages => Kind::Message,
+        Made::Comments => Kind::Comment,
+        Made::Activities => Kind::Activity,
+        Made::Feeds => Kind::Feed,
+    }
 }
 
 /// Removes reactions, flags and mentions of things; of feeds, who follows whom. About `limit` rows of each:
@@ -91,11 +106,9 @@ pub(super) async fn whole(
             Made::Messages | Made::Comments => 0,
         };
     }
-    if made == Made::Activities {
-        for table in ["feed_reactions", "activity_feeds"] {
-            if rows < limit {
-                rows += unhang(tx, app, &hanging(table, "activity_id"), &first_parts(keys), limit).await?;
-            }
+    for hanging in hangs_on_to_the_end(made) {
+        if rows < limit {
+            rows += unhang(tx, app, &hanging, &first_parts(keys), limit).await?;
         }
     }
     if rows >= limit {
@@ -162,8 +175,8 @@ async fn by_feed(
 async fn unhang(tx: &Tx, app: AppId, hanging: &Hanging, ids: &[&str], limit: u64) -> Result<u64, StoreError> {
     let named = tx.backend().json().is_one_of(Expr::col(hanging.column), ids);
     let mut which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(named);
-    if let Some((column, kind)) = hanging.kind {
-        which = which.add(Expr::col(column).eq(kind));
+    for (column, held) in &hanging.only {
+        which = which.add(Expr::col(*column).eq(*held));
     }
     delete_some(tx, hanging.table, which, limit).await
 }

@@ -36,6 +36,7 @@ const fn found_in(stage: Stage) -> Option<(&'static str, &'static str)> {
         Stage::MarkTargets(_)
         | Stage::EraseTargets(_)
         | Stage::PruneUser
+        | Stage::EndDistinct
         | Stage::Traces
         | Stage::Waiting
         | Stage::Remove => None,

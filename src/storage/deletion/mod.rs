@@ -3,6 +3,7 @@
 //! Each function does the next piece of a stage and tells where to go on. All can be run again from the
 //! place they began at. Which stages there are, and in which order, is `model::deletion`'s to say.
 
+mod distinct;
 mod erase;
 mod hide;
 mod made;
@@ -17,6 +18,7 @@ mod users;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
 
+pub use self::distinct::{Ending, end_reached, keep, list_all_members, list_endings};
 pub use self::hide::{Later, hide, list_later, release, undisturbed_place};
 pub use self::makers::{end_idle, list_makers};
 pub use self::preview::{Preview, preview};
@@ -106,6 +108,7 @@ pub async fn run(
         Stage::MarkOwned => shared::mark_owned(tx, scope, after, limit).await,
         Stage::UnmarkShared(shared) => shared::unmark(tx, scope, shared, limit).await,
         Stage::PruneUser => users::prune(tx, scope, limit).await,
+        Stage::EndDistinct => distinct::end(tx, scope, limit).await,
         Stage::Traces => traces::erase(tx, scope, after, limit).await,
         Stage::Waiting => traces::give_up_waiting(tx, scope, after, limit).await,
         Stage::Remove => users::remove(tx, scope).await,

@@ -126,7 +126,7 @@ async fn put_marks(tx: &Tx, scope: &Scope, shared: Shared, cids: &[[String; 2]])
     Ok(tx.execute(&insert).await?.rows_affected())
 }
 
-/// Marks channels that the user owns and that are not deleted already.
+/// Marks channels that the user owns and that the task has not marked yet.
 pub(super) async fn mark_owned(
     tx: &Tx,
     scope: &Scope,
@@ -146,16 +146,30 @@ pub(super) async fn mark_owned(
         let key = Expr::tuple([Expr::col("type"), Expr::col("id")]);
         select.and_where(key.gt(Expr::tuple([Expr::val(kind), Expr::val(id)])));
     }
+    select.and_where(Expr::exists(own_mark(scope)).not());
     let cids = pairs(tx, &select).await?;
-    if cids.is_empty() {
-        return Ok(Stride::over(0));
-    }
-    let rows = put_marks(tx, scope, Shared::Channels, &cids).await?;
+    let rows = if cids.is_empty() { 0 } else { put_marks(tx, scope, Shared::Channels, &cids).await? };
     let next = match cids.last() {
         Some([kind, id]) if cids.len() as u64 == limit => Next::After(format!("{kind}\n{id}")),
+        // A channel that got another id on the way may lie before.
+        _ if !after.is_empty() => Next::After(String::new()),
         _ => Next::Over,
     };
     Ok(Stride { rows, looked: cids.len() as u64, next })
+}
+
+/// The mark of the scope's task and user on a channel.
+fn own_mark(scope: &Scope) -> SelectStatement {
+    let mark = |column| Expr::col(("channel_marks", column));
+    Query::select()
+        .expr(Expr::cust("1"))
+        .from("channel_marks")
+        .and_where(mark("app_id").equals(("channels", "app_id")))
+        .and_where(mark("channel_type").equals(("channels", "type")))
+        .and_where(mark("channel_id").equals(("channels", "id")))
+        .and_where(mark("user_id").eq(scope.user.as_str()))
+        .and_where(mark("marked_by").eq(scope.task.as_str()))
+        .take()
 }
 
 /// Undoes the marks that the task put for this user.

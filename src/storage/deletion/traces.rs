@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{Next, Scope, Stride, any, delete_some, replace_some, where_is};
 use crate::model::clock::Timestamp;
+use crate::model::content::Naming;
 use crate::model::id::UserId;
 use crate::model::import;
 use crate::model::reason::Reason;
@@ -80,6 +81,7 @@ async fn erase_one(
     let stand_in = match trace {
         Trace::Itself | Trace::Cascade => return Ok(0),
         Trace::Row => return delete_some(tx, table, which, limit).await,
+        Trace::Listed => return erase_listed(tx, scope, table, column, limit).await,
         Trace::Item => return super::tasks::erase_items(tx, scope, limit).await,
         // Removed by their own stages.
         Trace::Author if !scope.stand_ins.keeps_authors => return Ok(0),
@@ -98,7 +100,37 @@ async fn erase_one(
     replace_some(tx, table, column, Expr::val(stand_in.as_str()), which, limit).await
 }
 
-/// Makes a deleted user with nothing but the system id, so that kept content has an author.
+/// Takes the user out of lists. One that names it alone, and means everybody when it is empty, must not
+/// become so: there the system id takes its place.
+async fn erase_listed(
+    tx: &Tx,
+    scope: &Scope,
+    table: &'static str,
+    column: &'static str,
+    limit: u64,
+) -> Result<u64, StoreError> {
+    let narrowing = Naming::NARROWING.as_str();
+    let system = scope.stand_ins.system.as_str();
+    let of_user = || where_is(scope.app, column, &scope.user);
+    // An earlier user with this id may have left the same system id there.
+    let same_list = ["app_id", "owner_kind", "owner_id", "naming"]
+        .into_iter()
+        .fold(Condition::all(), |all, part| all.add(Expr::col(("other", part)).equals((table, part))));
+    let beside_stand_in = Query::select()
+        .expr(Expr::cust("1"))
+        .from_as(table, "other")
+        .cond_where(same_list.add(Expr::col(("other", column)).eq(system)))
+        .take();
+    let goes = Condition::any().add(Expr::col("naming").ne(narrowing)).add(Expr::exists(beside_stand_in));
+    let rows = delete_some(tx, table, of_user().add(goes), limit).await?;
+    if rows >= limit || !any(tx, table, of_user()).await? {
+        return Ok(rows);
+    }
+    insert_ghost(tx, scope).await?;
+    Ok(rows + replace_some(tx, table, column, Expr::val(system), of_user(), limit).await?)
+}
+
+/// Makes a deleted user with nothing but the system id, so that kept content has an author, and a list a name.
 async fn insert_ghost(tx: &Tx, scope: &Scope) -> Result<(), StoreError> {
     let ghost = User {
         profile: Profile::bare(UserId::stored(scope.stand_ins.system.clone()), role::DEFAULT.to_owned()),

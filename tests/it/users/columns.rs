@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use usher::storage::columns::{TABLES, Trace, traces};
+use usher::storage::columns::{TABLES, Table, Trace, traces};
 
 use crate::harness::{TestServer, each_backend};
 
@@ -19,6 +19,20 @@ each_backend! {
         let unclassed: Vec<_> = there.difference(&classed).collect();
         let unreal: Vec<_> = classed.difference(&there).collect();
         assert!(unclassed.is_empty() && unreal.is_empty(), "without a class: {unclassed:?}, not there: {unreal:?}");
+    }
+
+    async fn what_is_made_of_users_is_said_of_columns_that_there_are(server: TestServer) {
+        let there = server.backend().columns(server.place()).await;
+        let said: Vec<_> = TABLES.iter().flat_map(|table| table.derived.iter().map(move |(column, _)| (table, *column))).collect();
+        let names_nobody = |(table, column): &(&Table, &str)| {
+            there.contains(&(table.name.to_owned(), (*column).to_owned()))
+                && !table.names.iter().any(|(name, _)| name == column)
+        };
+        assert!(said.iter().all(names_nobody), "{said:?}");
+        // Wherever the id of a channel stands, it is said what becomes of one that is made of its members' ids.
+        for (table, column) in there.iter().filter(|(_, column)| column == "channel_id") {
+            assert!(said.iter().any(|(one, name)| one.name == *table && name == column), "{table}.{column}");
+        }
     }
 
     async fn every_column_that_names_a_user_is_found_by_an_index(server: TestServer) {

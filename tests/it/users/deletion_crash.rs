@@ -28,7 +28,8 @@ const STEPS: [Step; 6] =
 /// The least number of batches that all of it takes.
 const BATCHES: usize = 12;
 
-/// User `NAME-a`, who shares a conversation and a group with `NAME-b`, and has more in both than fits a batch.
+/// User `NAME-a`, who shares a conversation, a group and a distinct channel with `NAME-b`, and has more in them
+/// than fits a batch.
 fn world(name: &str) -> Vec<Value> {
     let [a, b, c] = ["a", "b", "c"].map(|one| format!("{name}-{one}"));
     let mut items: Vec<Value> = [&a, &b, &c].map(|id| item("user", json!({"id": id}))).to_vec();
@@ -60,6 +61,22 @@ fn world(name: &str) -> Vec<Value> {
             ));
         }
     }
+    items.push(item(
+        "channel",
+        json!({"type": "messaging", "member_ids": [a, b, c], "created_by": a, "created_at": TIME}),
+    ));
+    let inside = |kind: &str, mut fields: Value| {
+        fields["channel_type"] = json!("messaging");
+        fields["channel_member_ids"] = json!([a, b, c]);
+        fields["created_at"] = json!(TIME);
+        item(kind, fields)
+    };
+    items.extend([&a, &b, &c].map(|user| inside("member", json!({"user_id": user}))));
+    // Of somebody else, so that they are moved, and nothing else.
+    items.extend(
+        (0..10)
+            .map(|number| inside("message", json!({"id": format!("{name}-distinct-{number}"), "user": c}))),
+    );
     items.push(item(
         "call",
         json!({"type": "default", "id": format!("{name}-call"), "created_by": a,
@@ -171,6 +188,8 @@ fn told(column: &str, value: &Value) -> String {
         _ if is_time || column.ends_with("_by") => "set".to_owned(),
         Value::String(text) if text.starts_with("delete-user-") => "system".to_owned(),
         Value::String(text) if text.starts_with("erased-") => "pseudonym".to_owned(),
+        Value::String(text) if text.contains("!erased-") => "ended".to_owned(),
+        Value::String(text) if text.contains("!members-") => "distinct".to_owned(),
         value => value.to_string(),
     }
 }
@@ -208,7 +227,7 @@ async fn survives_dying_at(point: &str, least: usize, backend: Backend) {
             assert!(lives.len() >= least, "steps take several batches: {}", lives.len());
             assert_eq!(
                 done[5].1.iter().filter(|row| row.starts_with("messages")).count(),
-                4,
+                14,
                 "{:?}",
                 done[5]
             );

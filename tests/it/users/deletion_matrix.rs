@@ -132,6 +132,7 @@ fn world(w: usize) -> Vec<Value> {
                 json!({"id": message, "channel_type": "messaging", "channel_id": id(name),
                 "user": id(author), "text": "secret", "html": "<p>secret</p>", "mood": "good",
                 "attachments": [{"type": "file", "title": "x"}], "mentioned_users_ids": [id("a"), id("d")],
+                "restricted_visibility": if author == "c" { vec![id("a")] } else { vec![id("a"), id("c")] },
                 "pinned_at": TIME, "pinned_by_id": id("b")}),
             );
             for user in ["a", "gone", "d"] {

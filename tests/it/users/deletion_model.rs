@@ -239,10 +239,13 @@ impl Deletion<'_> {
         for table in TABLES {
             let rows = dump.get_mut(table.name).unwrap();
             for (column, trace) in table.names {
+                if *trace == Trace::Listed {
+                    rows.retain(|row| row["naming"] == "visibility" || !self.is_of(row, column));
+                }
                 let stand_in = match trace {
                     Trace::Channel => heir(self.plan.channel_heir),
                     Trace::Call => heir(self.plan.call_heir),
-                    Trace::System | Trace::Author => SYSTEM,
+                    Trace::System | Trace::Author | Trace::Listed => SYSTEM,
                     Trace::Itself | Trace::Row | Trace::Cascade | Trace::Pseudonym | Trace::Item => {
                         rows.retain(|row| !self.is_of(row, column));
                         continue;
@@ -277,7 +280,8 @@ impl Deletion<'_> {
     }
 }
 
-/// Removes what only makes sense with a thing that has an author: what is said of it, and who follows it.
+/// Removes what only makes sense with a thing that has an author: what is said of it, and who follows it. Who
+/// may see it stays.
 fn strip(dump: &mut Dump, name: &str, thing: &Row) {
     let kind = match name {
         "messages" => "message",
@@ -293,7 +297,9 @@ fn strip(dump: &mut Dump, name: &str, thing: &Row) {
     };
     let id = &thing["id"];
     dump.get_mut("flags").unwrap().retain(|row| !(row["entity_type"] == kind && row["entity_id"] == *id));
-    dump.get_mut("named_users").unwrap().retain(|row| !(row["owner_kind"] == kind && row["owner_id"] == *id));
+    dump.get_mut("named_users").unwrap().retain(|row| {
+        !(row["owner_kind"] == kind && row["owner_id"] == *id) || row["naming"] == "visibility"
+    });
     match kind {
         "message" => dump.get_mut("reactions").unwrap().retain(|row| row["message_id"] != *id),
         "comment" => dump.get_mut("feed_reactions").unwrap().retain(|row| row["comment_id"] != *id),
@@ -307,6 +313,9 @@ fn strip(dump: &mut Dump, name: &str, thing: &Row) {
 /// Removes such a thing with all that hangs on it.
 fn remove(dump: &mut Dump, name: &'static str, thing: &Row) {
     strip(dump, name, thing);
+    let is_list =
+        |row: &Row| name == "messages" && row["owner_kind"] == "message" && row["owner_id"] == thing["id"];
+    dump.get_mut("named_users").unwrap().retain(|row| !is_list(row));
     if name == "activities" {
         let comments: Vec<Row> =
             dump["comments"].iter().filter(|row| row["activity_id"] == thing["id"]).cloned().collect();

@@ -8,6 +8,7 @@ mod deletion_crash;
 mod deletion_matrix;
 mod deletion_model;
 mod erasure;
+mod erasure_shared;
 mod get;
 mod guests;
 mod lifecycle;

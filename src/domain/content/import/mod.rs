@@ -11,11 +11,9 @@ mod world;
 use std::sync::Arc;
 
 use self::store::{Arrival, store_batch};
-use crate::domain::vault::hex;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::{Deadline, Timestamp};
-use crate::model::content::DISTINCT;
-use crate::model::id::{AppId, UserId};
+use crate::model::id::AppId;
 use crate::model::import::{ImportUser, Item, ItemRefusal, parse_item};
 use crate::model::reason::Reason;
 use crate::model::role;
@@ -194,16 +192,6 @@ impl Domain {
 
     fn parse(&self, app: AppId, json: &[u8]) -> Result<Item, ItemRefusal> {
         parse_item(json, &|members| self.distinct_channel(app, members))
-    }
-
-    /// The id of the distinct channel of these members, who are sorted and different: the same for the same
-    /// ones, and nobody can tell from it who they are.
-    pub(super) fn distinct_channel(&self, app: AppId, members: &[UserId]) -> String {
-        let app = app.0.to_be_bytes();
-        let parts = [b"distinct".as_slice(), &app];
-        let hash = self.vault.hash(parts.into_iter().chain(members.iter().map(|id| id.as_str().as_bytes())));
-        let short = hash.get(..20).unwrap_or(&hash);
-        format!("{DISTINCT}{}", hex(short))
     }
 }
 
