@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    QueryResult, Statement,
+    ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    Statement,
 };
 
 use super::StoreError;
@@ -15,7 +15,7 @@ use super::error::ends_transaction;
 /// A connection to read with.
 #[derive(Clone)]
 pub struct Db {
-    executor: Executor,
+    runner: Arc<dyn Runner>,
     backend: Arc<dyn Backend>,
 }
 
@@ -23,10 +23,43 @@ pub struct Db {
 #[derive(Clone)]
 pub struct Tx(Db);
 
-#[derive(Clone)]
-enum Executor {
-    Pool(DatabaseConnection),
-    Transaction(Arc<OpenTransaction>),
+/// Runs statements: a pool, a connection, a transaction. As [`ConnectionTrait`], but without its generic
+/// methods, so that each backend can hand out its own.
+#[async_trait::async_trait]
+pub trait Runner: Send + Sync {
+    /// As [`ConnectionTrait::get_database_backend`].
+    fn kind(&self) -> DbBackend;
+    /// As [`ConnectionTrait::execute_raw`].
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr>;
+    /// As [`ConnectionTrait::execute_unprepared`].
+    async fn execute_text(&self, sql: &str) -> Result<ExecResult, DbErr>;
+    /// As [`ConnectionTrait::query_one_raw`].
+    async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr>;
+    /// As [`ConnectionTrait::query_all_raw`].
+    async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr>;
+}
+
+#[async_trait::async_trait]
+impl<C: ConnectionTrait + Send + Sync> Runner for C {
+    fn kind(&self) -> DbBackend {
+        self.get_database_backend()
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.execute_raw(statement).await
+    }
+
+    async fn execute_text(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.execute_unprepared(sql).await
+    }
+
+    async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.query_one_raw(statement).await
+    }
+
+    async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.query_all_raw(statement).await
+    }
 }
 
 /// A transaction that may end by itself: after an error of the disk or the connection no later statement of
@@ -85,14 +118,9 @@ impl OpenTransaction {
 }
 
 impl Db {
-    /// A connection of a pool.
-    pub fn pool(pool: DatabaseConnection, backend: Arc<dyn Backend>) -> Self {
-        Self { executor: Executor::Pool(pool), backend }
-    }
-
-    /// Within a transaction.
-    pub fn transaction(tx: Arc<OpenTransaction>, backend: Arc<dyn Backend>) -> Self {
-        Self { executor: Executor::Transaction(tx), backend }
+    /// Statements go to `runner`.
+    pub fn new(runner: Arc<dyn Runner>, backend: Arc<dyn Backend>) -> Self {
+        Self { runner, backend }
     }
 
     /// What differs between databases.
@@ -125,39 +153,47 @@ impl Deref for Tx {
 }
 
 #[async_trait::async_trait]
-impl ConnectionTrait for Db {
+impl ConnectionTrait for OpenTransaction {
     fn get_database_backend(&self) -> DbBackend {
-        match &self.executor {
-            Executor::Pool(pool) => pool.get_database_backend(),
-            Executor::Transaction(tx) => tx.inner.get_database_backend(),
-        }
+        self.inner.get_database_backend()
     }
 
-    async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
-        self.noted(match &self.executor {
-            Executor::Pool(pool) => pool.execute_raw(stmt).await,
-            Executor::Transaction(tx) => tx.noted(tx.open()?.execute_raw(stmt).await),
-        })
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.noted(self.open()?.execute_raw(statement).await)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.noted(match &self.executor {
-            Executor::Pool(pool) => pool.execute_unprepared(sql).await,
-            Executor::Transaction(tx) => tx.noted(tx.open()?.execute_unprepared(sql).await),
-        })
+        self.noted(self.open()?.execute_unprepared(sql).await)
     }
 
-    async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.noted(match &self.executor {
-            Executor::Pool(pool) => pool.query_one_raw(stmt).await,
-            Executor::Transaction(tx) => tx.noted(tx.open()?.query_one_raw(stmt).await),
-        })
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.noted(self.open()?.query_one_raw(statement).await)
     }
 
-    async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.noted(match &self.executor {
-            Executor::Pool(pool) => pool.query_all_raw(stmt).await,
-            Executor::Transaction(tx) => tx.noted(tx.open()?.query_all_raw(stmt).await),
-        })
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.noted(self.open()?.query_all_raw(statement).await)
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Db {
+    fn get_database_backend(&self) -> DbBackend {
+        self.runner.kind()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.noted(self.runner.execute(statement).await)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.noted(self.runner.execute_text(sql).await)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.noted(self.runner.query_one(statement).await)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.noted(self.runner.query_all(statement).await)
     }
 }

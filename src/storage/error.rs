@@ -39,6 +39,9 @@ pub enum Outage {
     /// No answer came within the time a statement may take. A commit under way may hold or not.
     #[error("it does not answer")]
     NoAnswer,
+    /// The connection broke, or no answer came, while the change was being committed.
+    #[error("it is not known whether the change was stored")]
+    CommitUnknown,
     /// The database, or usher's use of it, is ending.
     #[error("it is shutting down")]
     ShuttingDown,
@@ -60,6 +63,15 @@ pub enum Outage {
     /// Nothing can be written: a standby, a read-only file system or file.
     #[error("it is read-only")]
     ReadOnly,
+    /// A right was taken from usher's user.
+    #[error("usher's user lacks a right")]
+    NotAllowed,
+    /// The schema that usher uses is gone, or hidden.
+    #[error("no schema of the search path can be used")]
+    NoSchema,
+    /// The session is not the one that usher prepared its statements in.
+    #[error("a session was changed by others; behind a pooler, set USHER_DATABASE_POOLER=transaction")]
+    StrangeSession,
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
@@ -120,6 +132,11 @@ impl StoreError {
         } else {
             tracing::warn!(work, error = %self, "background work failed; it is tried again");
         }
+    }
+
+    /// As an error of the driver, for what runs below SeaORM; [`Self::of`] finds it again.
+    pub(super) fn into_driver(self) -> sqlx::Error {
+        sqlx::Error::AnyDriverError(Box::new(self))
     }
 
     /// What an error of SeaORM or its driver means.
@@ -199,6 +216,11 @@ fn of_driver(err: &sqlx::Error) -> StoreError {
         sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => {
             StoreError::Unavailable(Outage::DiskError)
         }
+        // Only we make these; see `into_driver`.
+        sqlx::Error::AnyDriverError(cause) => cause
+            .downcast_ref()
+            .cloned()
+            .unwrap_or_else(|| StoreError::Internal("driver error: other".into())),
         other => StoreError::Internal(format!("driver error: {}", kind_of(other))),
     }
 }

@@ -40,6 +40,6 @@ pub mod terms;
 pub mod tokens;
 pub mod upsert;
 
-pub use connection::{Db, OpenTransaction, Tx};
+pub use connection::{Db, OpenTransaction, Runner, Tx};
 pub use error::{Outage, Retryable, StoreError};
 pub use store::{Store, Urgency, Verdict, Work};

@@ -65,6 +65,11 @@ impl Store {
         self.backend.clone().reader(deadline).await
     }
 
+    /// A connection to ask with whether the database is well, which is free however busy the others are.
+    pub async fn health(&self) -> Result<Db, StoreError> {
+        self.backend.clone().health_reader().await
+    }
+
     /// Runs `work` in one transaction and commits it, all or nothing.
     ///
     /// `work` is run again, on a fresh transaction, where it lost a race ([`Retryable`]); it must hold no

@@ -129,6 +129,11 @@ pub trait Backend: Send + Sync {
     /// A connection to read with.
     async fn reader(self: Arc<Self>, deadline: Option<Deadline>) -> Result<Db, StoreError>;
 
+    /// A connection that nothing but health uses.
+    async fn health_reader(self: Arc<Self>) -> Result<Db, StoreError> {
+        self.reader(None).await
+    }
+
     /// Runs and commits one transaction; see `Store::write`.
     async fn write(
         self: Arc<Self>,

@@ -144,6 +144,13 @@ impl Backend {
         super::postgres::reader_at(&url).await
     }
 
+    /// A session beside the server's, in which `statements` have been run; until it is closed, it keeps what
+    /// they lock.
+    pub(crate) async fn session(&self, statements: &[&str]) -> DatabaseConnection {
+        let url = self.url.as_deref().expect("a PostgreSQL database");
+        super::postgres::session_at(url, statements).await
+    }
+
     /// How often a task has been claimed.
     pub(crate) async fn claims_of(&self, task_id: &str) -> i64 {
         let url = self.url.as_deref().expect("a PostgreSQL database");

@@ -117,6 +117,17 @@ pub(crate) async fn files_hold(url: &str, text: &str) -> bool {
     !select_at(url, &files).await.is_empty()
 }
 
+/// A session of its own in which `statements` have been run, and which stays as they leave it until closed.
+pub(crate) async fn session_at(url: &str, statements: &[&str]) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    for statement in statements {
+        db.execute_unprepared(statement).await.expect("the statement is sound");
+    }
+    db
+}
+
 /// Ends every connection to a test's database and lets no new one in, or lets them in again.
 pub(crate) async fn cut_off(url: &str, off: bool) {
     let cluster = CLUSTER.get().and_then(Option::as_ref).expect("the database is in the cluster");

@@ -12,6 +12,7 @@ mod limits;
 mod maintenance;
 mod master_key;
 mod metrics;
+mod postgres_outages;
 mod reflection;
 mod start;
 mod statistics;

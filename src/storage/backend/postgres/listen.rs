@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::PgListener;
-use sea_orm::sqlx::{self};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sea_orm::sqlx::{self, Executor as _};
 use tokio::sync::mpsc;
 
 use crate::storage::backend::{Signal, Topic};
+use crate::storage::{Outage, StoreError};
 
 const TOPICS: [Topic; 2] = [Topic::Queue, Topic::Task];
 const WAITING: usize = 1_024;
+/// A connection that said nothing for so long is asked whether it is still there, and answers within this.
+const SILENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Listens until the receiver is dropped.
 #[expect(clippy::disallowed_methods, reason = "ends when its receiver is gone")]
-pub(super) fn start(url: &str) -> mpsc::Receiver<Signal> {
+pub(super) fn start(options: PgConnectOptions) -> mpsc::Receiver<Signal> {
     let (signals, receiver) = mpsc::channel(WAITING);
-    let url = url.to_owned();
     tokio::spawn(async move {
         while !signals.is_closed() {
             tokio::select! {
-                lost = forward(&url, &signals) => if let Err(err) = lost {
-                    tracing::warn!(error = %kind(&err), "lost the connection that listens; connecting again");
+                lost = forward(&options, &signals) => if let Err(err) = lost {
+                    tracing::warn!(error = %err, "lost the connection that listens; connecting again");
                 },
                 () = signals.closed() => return,
             }
@@ -30,14 +33,25 @@ pub(super) fn start(url: &str) -> mpsc::Receiver<Signal> {
     receiver
 }
 
-async fn forward(url: &str, signals: &mpsc::Sender<Signal>) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect(url).await?;
-    listener.listen_all(TOPICS.map(Topic::channel)).await?;
+async fn forward(options: &PgConnectOptions, signals: &mpsc::Sender<Signal>) -> Result<(), StoreError> {
+    let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+    let pool = pool.acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    // Another connection is another turn of the loop, which says so.
+    listener.eager_reconnect(false);
+    answered(listener.listen_all(TOPICS.map(Topic::channel))).await?;
     // Whatever was told before now was not heard.
     signals.send(Signal::Gap).await.ok();
     loop {
-        // `None` is a broken connection, after which notifications may be lost.
-        let Some(told) = listener.try_recv().await? else { return Ok(()) };
+        let told = match tokio::time::timeout(SILENCE, listener.try_recv()).await {
+            // `None` is a broken connection, after which notifications may be lost.
+            Ok(told) => told?.ok_or(StoreError::Unavailable(Outage::ConnectionLost))?,
+            // A connection that went dead without a word is as silent as one with nothing to say.
+            Err(_) => {
+                answered(listener.execute("SELECT 1")).await?;
+                continue;
+            }
+        };
         let topic = TOPICS.into_iter().find(|topic| topic.channel() == told.channel());
         if let Some(topic) = topic
             && signals.send(Signal::Told(topic, told.payload().to_owned())).await.is_err()
@@ -47,10 +61,7 @@ async fn forward(url: &str, signals: &mpsc::Sender<Signal>) -> Result<(), sqlx::
     }
 }
 
-fn kind(err: &sqlx::Error) -> &'static str {
-    match err {
-        sqlx::Error::Database(_) => "refused by the database",
-        sqlx::Error::Io(_) => "connection lost",
-        _ => "other",
-    }
+async fn answered<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    let answered = tokio::time::timeout(PATIENCE, asked).await;
+    Ok(answered.map_err(|_| StoreError::Unavailable(Outage::NoAnswer))??)
 }

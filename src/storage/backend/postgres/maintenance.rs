@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement};
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
+use super::connect;
 use crate::storage::StoreError;
 use crate::storage::backend::maintenance::{Maintained, MaintenanceError};
 
@@ -29,16 +31,14 @@ const TABLES: &str = "\
     SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relkind = 'r' ORDER BY pg_total_relation_size(c.oid)";
 
-/// Does it all over a connection of its own to `url`, and tells of each step. Waits up to `patience` for
+/// Does it all over a connection of its own, and tells of each step. Waits up to `patience` for
 /// readers of what was there, and for each table.
 pub(super) async fn run(
-    url: &str,
+    options: &PgConnectOptions,
     patience: Duration,
     told: &mut (dyn FnMut(Maintained) + Send),
 ) -> Result<(), MaintenanceError> {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).acquire_timeout(Duration::from_secs(5)).sqlx_logging(false);
-    let db = Database::connect(options).await?;
+    let db = connect::unbounded(options).await?;
     let done = all(&db, patience, told).await;
     db.close().await.ok();
     done

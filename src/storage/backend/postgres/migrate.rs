@@ -7,11 +7,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
-    TransactionOptions, TransactionTrait as _,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement, TransactionOptions,
+    TransactionTrait as _,
 };
 
+use super::connect;
 use crate::storage::StoreError;
 use crate::storage::migration::{self, indexes};
 
@@ -24,29 +26,22 @@ const WHOLE: &str = "\
     WHERE c.relnamespace = current_schema()::regnamespace AND x.indisvalid";
 
 /// Does it; where it is done already, next to nothing.
-pub(super) async fn run(pool: &DatabaseConnection, url: &str) -> Result<(), StoreError> {
-    let turn = turn(pool).await?;
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(1)
-        .acquire_timeout(Duration::from_secs(5))
-        .sqlx_logging(false)
-        // What it takes on large tables, it takes.
-        .map_sqlx_postgres_pool_opts(|pool| {
-            pool.after_connect(|connection, _| Box::pin(super::prepare(connection, Duration::ZERO)))
-        });
-    let db = Database::connect(options).await?;
+pub(super) async fn run(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let turns = connect::unbounded(options).await?;
+    let turn = turn(&turns).await?;
+    let db = connect::unbounded(options).await?;
     let done = bring_up_to_date(&db).await;
     db.close().await.ok();
     turn.rollback().await?;
+    turns.close().await.ok();
     done
 }
 
 /// A transaction that has the turn as long as it lasts, and looks at nothing. Each question is asked in a
 /// new one: what has once looked at the database is waited for.
-async fn turn(pool: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+async fn turn(turns: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
     loop {
-        let turn = pool.begin_with_options(TransactionOptions::default()).await?;
+        let turn = turns.begin_with_options(TransactionOptions::default()).await?;
         if is_true(&turn, "SELECT pg_try_advisory_xact_lock(7306644591) AS it").await? {
             turn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
             return Ok(turn);

@@ -1,26 +1,32 @@
 //! PostgreSQL 13+: READ COMMITTED transactions, row locks, LISTEN and NOTIFY between replicas.
 
+mod connect;
+mod control;
 pub(in crate::storage) mod fault;
 pub mod json;
 mod listen;
 mod maintenance;
 mod migrate;
+mod pool;
+mod session;
 mod statistics;
 pub mod terms;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::RngExt as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Order, SelectStatement};
-use sea_orm::sqlx::{self, Executor as _};
-use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IdenStatic as _,
-    Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::{ConnectionTrait, DbBackend, IdenStatic as _, Statement};
 use tokio::sync::mpsc;
 
+use self::connect::Connect;
+use self::control::Control;
+use self::pool::{Pool, Transaction};
 use super::json::JsonDialect;
 use super::maintenance::{Maintained, MaintenanceError};
 use super::terms::TermDialect;
@@ -29,22 +35,22 @@ use crate::model::clock::Deadline;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::Item;
 use crate::storage::row::UserRow;
-
-use crate::storage::{Db, OpenTransaction, Outage, StoreError, Tx, Urgency, Verdict, Work};
+use crate::storage::{Db, Outage, StoreError, Tx, Urgency, Verdict, Work};
 
 /// How often a transaction that lost a race is run in all.
 const ATTEMPTS: u32 = 8;
 /// The database ends what takes too long by itself; without any word from it, this long after.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A transaction whose process stands still lets go of its locks by then, so that a worker that was paused
-/// in the middle of a batch keeps others from its task hardly longer than its lease.
-const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An open PostgreSQL database.
 pub struct Postgres {
-    pool: DatabaseConnection,
-    url: String,
-    listen_url: String,
+    pool: Pool,
+    /// Health's own connection: a pool that is busy is not a database that is gone.
+    health: Arc<Control>,
+    /// The last check failed.
+    down: AtomicBool,
+    /// Leads past a pooler, where there is one.
+    direct: PgConnectOptions,
     /// A statement without a deadline of its own ends by then.
     timeout: Duration,
 }
@@ -58,25 +64,30 @@ impl Postgres {
         connections: u32,
         timeout: Duration,
     ) -> Result<Arc<Self>, StoreError> {
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(connections)
-            .min_connections(1)
-            .acquire_timeout(Duration::from_secs(2))
-            .test_before_acquire(false)
-            .test_before_acquire_if_idle_for(Duration::from_secs(5))
-            .sqlx_logging(false)
-            .map_sqlx_postgres_pool_opts(move |pool| {
-                pool.after_connect(move |connection, _| Box::pin(prepare(connection, timeout)))
-            });
-        let pool = Database::connect(options).await?;
-        let listen_url = listen_url.unwrap_or(url).to_owned();
-        Ok(Arc::new(Self { pool, url: url.to_owned(), listen_url, timeout }))
+        let parse = |url: &str| -> Result<PgConnectOptions, StoreError> {
+            Ok(url.parse::<PgConnectOptions>()?.extra_float_digits(None).disable_statement_logging())
+        };
+        let options = parse(url)?;
+        let direct = listen_url.map_or_else(|| Ok(options.clone()), parse)?;
+        let control = || Control::new(direct.clone());
+        let pool = Pool::new(Connect::new(options, false, timeout), control(), connections);
+        drop(pool.lease().await?);
+        Ok(Arc::new(Self {
+            pool,
+            health: Arc::new(control()),
+            down: AtomicBool::new(false),
+            direct,
+            timeout,
+        }))
     }
 
     /// A deadline that is worth telling the database: well before what every connection has anyway.
-    fn shorter(&self, deadline: Option<Deadline>) -> Option<Deadline> {
-        deadline.filter(|deadline| deadline.left() < self.timeout.mul_f32(0.9))
+    fn shorter(&self, deadline: Option<Deadline>) -> Result<Option<Duration>, StoreError> {
+        let left = deadline.map(Deadline::left).filter(|left| *left < self.timeout.mul_f32(0.9));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(StoreError::Timeout);
+        }
+        Ok(left)
     }
 
     async fn attempt(
@@ -84,41 +95,20 @@ impl Postgres {
         deadline: Option<Deadline>,
         work: &Work,
     ) -> Result<Verdict, StoreError> {
-        let tx = self.pool.begin_with_options(TransactionOptions::default()).await?;
-        let tx = Arc::new(OpenTransaction::new(tx));
-        if let Some(deadline) = self.shorter(deadline) {
-            limit(&tx, deadline).await?;
-        }
-        let verdict = work(Tx::new(Db::transaction(Arc::clone(&tx), self))).await;
-        let Ok(tx) = Arc::try_unwrap(tx) else {
+        let lease = self.pool.begin("", self.shorter(deadline)?).await?;
+        let tx = Arc::new(Transaction::new(lease));
+        let verdict = work(Tx::new(Db::new(tx.clone(), self))).await;
+        let Some(tx) = Arc::into_inner(tx) else {
             return Err(StoreError::Internal("a transaction was kept beyond its work".into()));
         };
+        let mut lease = tx.into_lease();
         match verdict {
-            Verdict::Commit => tx.commit().await?,
+            Verdict::Commit => lease.session().commit().await?,
             // A connection that broke has rolled back by itself.
-            Verdict::RollBack | Verdict::Retry => tx.rollback().await.unwrap_or(()),
+            Verdict::RollBack | Verdict::Retry => lease.session().roll_back().await.unwrap_or(()),
         }
         Ok(verdict)
     }
-}
-
-async fn prepare(connection: &mut sqlx::PgConnection, timeout: Duration) -> Result<(), sqlx::Error> {
-    let settings = format!(
-        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-         SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'",
-        timeout.as_millis(),
-        IDLE_IN_TRANSACTION_TIMEOUT.as_millis(),
-    );
-    connection.execute(sqlx::AssertSqlSafe(settings)).await.map(drop)
-}
-
-/// Ends statements of `tx` by the caller's deadline, in the database too.
-async fn limit(tx: &OpenTransaction, deadline: Deadline) -> Result<(), StoreError> {
-    let left = deadline.left().as_millis();
-    if left == 0 {
-        return Err(StoreError::Timeout);
-    }
-    tx.run(&format!("SET LOCAL statement_timeout = {left}")).await
 }
 
 #[async_trait]
@@ -203,14 +193,12 @@ impl Backend for Postgres {
     }
 
     async fn reader(self: Arc<Self>, deadline: Option<Deadline>) -> Result<Db, StoreError> {
-        let Some(deadline) = self.shorter(deadline) else {
-            return Ok(Db::pool(self.pool.clone(), self));
+        let Some(left) = self.shorter(deadline)? else {
+            return Ok(Db::new(Arc::new(self.pool.clone()), self));
         };
         // `SET LOCAL` needs a transaction; it ends, without effect, when the reader is dropped.
-        let options = TransactionOptions { access_mode: Some(AccessMode::ReadOnly), ..Default::default() };
-        let tx = OpenTransaction::new(self.pool.begin_with_options(options).await?);
-        limit(&tx, deadline).await?;
-        Ok(Db::transaction(Arc::new(tx), self))
+        let tx = Transaction::new(self.pool.begin("READ ONLY", Some(left)).await?);
+        Ok(Db::new(Arc::new(tx), self))
     }
 
     async fn write(
@@ -240,7 +228,7 @@ impl Backend for Postgres {
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.pool, &self.url).await
+        migrate::run(&self.direct).await
     }
 
     async fn notify(&self, topic: Topic, payloads: &[String]) -> Result<(), StoreError> {
@@ -256,7 +244,7 @@ impl Backend for Postgres {
     }
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<Signal>>, StoreError> {
-        Ok(Some(listen::start(&self.listen_url)))
+        Ok(Some(listen::start(self.direct.clone())))
     }
 
     async fn settle(&self) -> Result<bool, StoreError> {
@@ -273,7 +261,21 @@ impl Backend for Postgres {
         patience: Duration,
         told: &mut (dyn FnMut(Maintained) + Send),
     ) -> Result<(), MaintenanceError> {
-        maintenance::run(&self.listen_url, patience, told).await
+        maintenance::run(&self.direct, patience, told).await
+    }
+
+    async fn health_reader(self: Arc<Self>) -> Result<Db, StoreError> {
+        Ok(Db::new(self.health.clone(), self))
+    }
+
+    async fn check(self: Arc<Self>) -> Result<(), StoreError> {
+        let checked = self.health.check().await;
+        let was_down = self.down.swap(checked.is_err(), Ordering::AcqRel);
+        // Connections that lead to a server of before, or to one that only reads, are not lent any more.
+        if was_down || matches!(checked, Err(StoreError::Unavailable(Outage::ReadOnly))) {
+            self.pool.renew();
+        }
+        checked
     }
 
     fn is_exclusive(&self) -> bool {
@@ -281,6 +283,7 @@ impl Backend for Postgres {
     }
 
     async fn close(&self) {
-        self.pool.close_by_ref().await.ok();
+        self.health.close().await;
+        self.pool.close().await;
     }
 }

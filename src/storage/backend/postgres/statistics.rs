@@ -4,7 +4,7 @@
 //! any index looks as good as another one then: a lookup by id may read all of an app. PostgreSQL itself looks
 //! once a minute, which is long for an app that begins with an import.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::storage::StoreError;
 
@@ -15,7 +15,7 @@ const OUTGROWN: &str = "\
     AND s.n_mod_since_analyze > c.reltuples";
 
 /// Analyses tables that have doubled since. Never waits: what another replica is at is left to it.
-pub(super) async fn refresh(db: &DatabaseConnection) -> Result<(), StoreError> {
+pub(super) async fn refresh(db: &impl ConnectionTrait) -> Result<(), StoreError> {
     for row in db.query_all_raw(Statement::from_string(DbBackend::Postgres, OUTGROWN)).await? {
         let name: String = row.try_get("", "name")?;
         db.execute_unprepared(&format!("ANALYZE (SKIP_LOCKED) {name}")).await?;

@@ -268,7 +268,7 @@ impl Backend for Sqlite {
 
     async fn reader(self: Arc<Self>, _: Option<Deadline>) -> Result<Db, StoreError> {
         // Reads run within this process and end with the call's own timer.
-        Ok(Db::pool(self.readers.clone(), self))
+        Ok(Db::new(Arc::new(self.readers.clone()), self))
     }
 
     async fn write(

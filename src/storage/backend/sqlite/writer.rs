@@ -230,7 +230,7 @@ fn is_over_time(job: &Job) -> bool {
 async fn in_savepoint(tx: &Arc<OpenTransaction>, job: &Job) -> Result<(), StoreError> {
     fail::fail_point!("sqlite_savepoint", |_| Err(StoreError::Unavailable(Outage::DiskError)));
     tx.run("SAVEPOINT job").await?;
-    let handle = Tx::new(Db::transaction(Arc::clone(tx), Arc::clone(&job.backend)));
+    let handle = Tx::new(Db::new(tx.clone(), Arc::clone(&job.backend)));
     // A panic is a bug of one caller's work; the others in the group must not pay for it.
     let verdict = AssertUnwindSafe((job.work)(handle)).catch_unwind().await;
     // Whatever the work made of the error: the transaction that it ran in is gone.
