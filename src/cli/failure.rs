@@ -20,7 +20,7 @@ pub(super) enum Exit {
     Partly,
     Cancelled,
     Interrupted,
-    /// As a shell tells of a program that SIGPIPE ended.
+    /// As a shell reports a program that SIGPIPE ended.
     ReaderGone,
 }
 

@@ -21,7 +21,7 @@ pub(super) fn object(name: &str, text: &str) -> Result<Struct, Failure> {
     struct_of(name, members)
 }
 
-/// Free data as a message; `name` is told where it cannot be.
+/// Free data as a message; the failure names `name` if it cannot be one.
 pub(super) fn struct_of(name: &str, members: Map<String, Value>) -> Result<Struct, Failure> {
     let fields = members.into_iter().map(|(key, value)| Ok((key, proto_value(name, value)?)));
     Ok(Struct { fields: fields.collect::<Result<_, Failure>>()? })
@@ -72,7 +72,7 @@ pub(super) fn time(at: Option<prost_types::Timestamp>) -> Option<String> {
     Timestamp::from_parts(at.seconds, u32::try_from(at.nanos).ok()?).map(|at| at.to_string())
 }
 
-/// A task, with the field names of the API. States and outcomes are told without prefix, in lower case.
+/// A task, with the field names of the API. States and outcomes are in lower case, without prefix.
 pub(super) fn task(task: &v1::Task) -> Value {
     json!({
         "task_id": task.task_id,

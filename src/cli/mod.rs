@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
     let cli: Cli = match settings::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(err) => {
-            // Where nobody can read the text, the exit code still tells.
+            // If standard error is closed, the exit code is enough.
             let _ = err.print();
             return if err.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
         }

@@ -21,13 +21,13 @@ pub(super) fn json(value: &Value) -> Result<(), Failure> {
     writeln!(std::io::stdout().lock(), "{value}").map_err(|err| Failure::of_stdout(&err))
 }
 
-/// Tells something beside what was asked for. Where nobody can read it, nothing is lost.
+/// Writes a note to standard error. If standard error is closed, the note is dropped.
 pub(super) fn note(note: impl Display) {
     let note = note.to_string();
     let _ = writeln!(std::io::stderr().lock(), "{}", text::printable(&note));
 }
 
-/// Tells why the command failed.
+/// Writes why the command failed.
 pub(super) fn failure(failure: &Failure) {
     let text = failure.to_string();
     if !text.is_empty() {

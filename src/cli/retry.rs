@@ -8,7 +8,7 @@ const LAST_DELAY: Duration = Duration::from_secs(5);
 
 /// Counts attempts since something last went forward, and ends when that was too long ago.
 ///
-/// Until there was progress for the first time, it is short: a wrong address must be told soon.
+/// Until there was progress for the first time, it is short: a wrong address must be reported soon.
 #[derive(Debug)]
 pub(super) struct Patience {
     limit: Duration,

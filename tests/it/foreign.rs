@@ -184,3 +184,42 @@ fn the_protos_pass_lint() {
         }
     });
 }
+
+/// Compares the protos in `dir` with those of the last release.
+async fn breaking(dir: &Path) -> Output {
+    let mut command = Command::new("buf");
+    command.args(["breaking", "--against"]).arg(below_root("proto/baseline.binpb")).current_dir(dir);
+    output(&mut command).await.unwrap()
+}
+
+#[test]
+fn what_is_taken_away_from_the_protos_is_noticed() {
+    crate::harness::block_on(async {
+        if !present(Command::new("buf").arg("--version"), "buf").await {
+            return;
+        }
+        let unchanged = breaking(&below_root("proto")).await;
+        assert!(unchanged.status.success(), "{}", text(&unchanged));
+        for (name, taken, left) in [
+            ("user.proto", "  string name = 2;", ""),
+            ("user.proto", "  string name = 2;", "  reserved 2;\n  reserved \"name\";"),
+            ("user.proto", "  string name = 2;", "  string title = 2;"),
+            ("user.proto", "  string name = 2;", "  bytes name = 2;"),
+            ("user_service.proto", "  rpc GetUsers(GetUsersRequest) returns (GetUsersResponse);", ""),
+            ("error_reason.proto", "  ERROR_REASON_TOO_MANY_KEYS = 48;", ""),
+        ] {
+            let copy = tempfile::tempdir().unwrap();
+            let protos = copy.path().join("usher/v1");
+            std::fs::create_dir_all(&protos).unwrap();
+            std::fs::copy(below_root("proto/buf.yaml"), copy.path().join("buf.yaml")).unwrap();
+            for file in std::fs::read_dir(below_root("proto/usher/v1")).unwrap().flatten() {
+                std::fs::copy(file.path(), protos.join(file.file_name())).unwrap();
+            }
+            let whole = std::fs::read_to_string(protos.join(name)).unwrap();
+            assert!(whole.contains(taken), "{name} has {taken}");
+            std::fs::write(protos.join(name), whole.replacen(taken, left, 1)).unwrap();
+            let changed = breaking(copy.path()).await;
+            assert_eq!(changed.status.code(), Some(100), "{taken} -> {left}: {}", text(&changed));
+        }
+    });
+}

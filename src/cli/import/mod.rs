@@ -1,7 +1,7 @@
 //! `usher import`: a file of users and content into the server, resumable and in constant memory.
 //!
 //! `source` reads the file and `split` cuts it; `window` holds what is on its way and `tally` keeps the
-//! books; `session` moves it all; `report` tells of it. An import is named after the content of its file,
+//! books; `session` moves it all; `report` shows it. An import is named after the content of its file,
 //! so that the same command, given again, goes on where it was interrupted.
 
 mod report;
@@ -71,7 +71,7 @@ impl Import {
     }
 }
 
-/// Tells how it ended, and decides the exit code.
+/// Reports how it ended, and decides the exit code.
 fn conclude(session: Session, finish: Result<Finish, Failure>, file: &str, import_id: &str) -> Outcome {
     let standing = session.standing();
     let (ending, outcome) = match finish {

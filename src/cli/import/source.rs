@@ -73,13 +73,13 @@ impl Source {
         hashed.map_err(|err| Failure::failed(format!("cannot read {}: {err}", self.path.display())))
     }
 
-    /// Reads its elements from the start. With a `fingerprint`, tells at the end whether it still has it.
+    /// Reads its elements from the start. With a `fingerprint`, checks at the end that the file still has it.
     pub(super) fn elements(&self, fingerprint: Option<String>) -> mpsc::Receiver<Step> {
         let (steps, read) = mpsc::channel(AHEAD);
         let path = self.path.clone();
         tokio::task::spawn_blocking(move || {
             let end = read_elements(&path, fingerprint.as_deref(), &steps);
-            // Whoever no longer listens does not want to know.
+            // The session has ended where nothing receives it any more.
             let _ = steps.blocking_send(Step::End(end));
         });
         read

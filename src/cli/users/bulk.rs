@@ -1,5 +1,5 @@
-//! What the commands on many users share: a look at what would be touched, the question, the tasks, and
-//! following them to their end.
+//! What the commands on many users share: the preview of what would change, the question, the tasks, and
+//! watching them until they end.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use tonic::Status;
 
-use super::whom::Whom;
+use super::selection::Selection;
 use crate::cli::connect::{Client, Connection};
 use crate::cli::failure::{Exit, Failure, Outcome};
 use crate::cli::{output, task, text};
@@ -20,7 +20,7 @@ const TASK: usize = 10_000;
 #[derive(Debug, Args)]
 pub(super) struct Bulk {
     #[command(flatten)]
-    whom: Whom,
+    selection: Selection,
     /// Only show what would change.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -51,7 +51,7 @@ pub(super) struct Order {
     pub(super) request_id: String,
 }
 
-/// What would be touched.
+/// What would change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Preview {
     /// Users who would change, who would stay as they are, and who cannot be changed.
@@ -64,10 +64,10 @@ pub(super) struct Preview {
 
 /// Something that is done to many users.
 pub(super) trait Operation {
-    /// What becomes of users: `deleted softly`.
+    /// What happens to the users: `deleted softly`.
     fn done(&self) -> String;
 
-    /// Looks at what would be touched.
+    /// Counts what would change.
     async fn preview(&self, client: &Client, ids: &[String]) -> Result<Preview, Failure>;
 
     /// Starts a task.
@@ -78,14 +78,14 @@ impl Bulk {
     /// Does `operation` to everybody concerned, once the caller agrees.
     pub(super) async fn run(self, operation: &impl Operation) -> Outcome {
         let asks = !self.yes && !self.dry_run;
-        if asks && (self.whom.is_stdin() || !std::io::stdin().is_terminal()) {
+        if asks && (self.selection.is_stdin() || !std::io::stdin().is_terminal()) {
             return Err(Failure::usage(
                 "cannot ask, since standard input is not a terminal: \
                  give --yes to do it without a question, or --dry-run to see what would change",
             ));
         }
-        let Self { whom, dry_run, by, reason, request_id, json, connection, .. } = self;
-        let ids = whom.read()?;
+        let Self { selection, dry_run, by, reason, request_id, json, connection, .. } = self;
+        let ids = selection.read()?;
         let client = connection.open()?;
         if asks || dry_run {
             let preview = preview(operation, &client, &ids).await?;

@@ -6,8 +6,8 @@ mod input;
 mod lifecycle;
 mod query;
 mod read;
+mod selection;
 mod view;
-mod whom;
 mod write;
 
 use clap::{Args, Subcommand};

@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Whom {
+pub(super) struct Selection {
     /// Ids of the users.
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct Whom {
     file: Option<PathBuf>,
 }
 
-impl Whom {
+impl Selection {
     /// Whether standard input holds the ids, so that no answer can come from there.
     pub(super) fn is_stdin(&self) -> bool {
         self.file.as_deref().is_some_and(input::is_stdin)
@@ -74,6 +74,6 @@ mod tests {
     #[test]
     fn an_id_counts_once() {
         let ids = ["b", "a", "b"].map(str::to_owned).to_vec();
-        assert_eq!(Whom { ids, file: None }.read().unwrap(), ["b", "a"]);
+        assert_eq!(Selection { ids, file: None }.read().unwrap(), ["b", "a"]);
     }
 }
