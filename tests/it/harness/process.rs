@@ -130,13 +130,6 @@ impl Launch {
         self
     }
 
-    /// Sets a variable of the environment.
-    #[must_use]
-    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
     /// Sets, or replaces, the crash points: `name=2*off->return` dies at the third passing.
     #[must_use]
     pub(crate) fn failpoints(self, points: &str) -> Self {
