@@ -225,6 +225,7 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::CommentNotFound => "there is no such comment in this app",
         Reason::MemberNotFound => "the channel comes without an item for one of its members",
         Reason::TeamMismatch => "the user is not in the team of the channel",
+        Reason::ImmutableField => "the field of an existing row cannot be changed",
         Reason::KeyNotFound => "there is no such key in this app",
         Reason::KeyLast => "it is the last key that verifies; make another one first",
         Reason::TooManyKeys => "the app has as many keys as can verify at a time; retire one first",
