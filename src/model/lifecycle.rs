@@ -1,6 +1,7 @@
 //! The states of a user and the moves between them.
 
 use super::clock::Timestamp;
+use super::history::{Cause, HistoryKind};
 
 /// A move of a user's state that callers can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,22 @@ impl Move {
         match self {
             Self::Deactivate => Some(now),
             Self::Reactivate => None,
+        }
+    }
+
+    /// What a user in the state after this move says of who asked for it: nothing of a reactivation.
+    pub fn deactivation(self, cause: &Cause) -> Cause {
+        match self {
+            Self::Deactivate => cause.clone(),
+            Self::Reactivate => Cause::default(),
+        }
+    }
+
+    /// What the history of the user calls it.
+    pub const fn history(self) -> HistoryKind {
+        match self {
+            Self::Deactivate => HistoryKind::Deactivated,
+            Self::Reactivate => HistoryKind::Reactivated,
         }
     }
 }

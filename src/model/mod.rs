@@ -6,6 +6,7 @@ pub mod content;
 pub mod deletion;
 pub mod filter;
 pub mod footprint;
+pub mod history;
 pub mod id;
 pub mod import;
 pub mod json;

@@ -24,6 +24,8 @@ pub struct AppSettings {
     pub token_audience: String,
     /// 0 keeps them.
     pub retention_days: u32,
+    /// 0 keeps them.
+    pub history_retention_days: u32,
 }
 
 /// The longest validity of tokens minted here that can be allowed: 365 days.
@@ -54,6 +56,7 @@ impl Default for AppSettings {
             token_issuer: String::new(),
             token_audience: String::new(),
             retention_days: 0,
+            history_retention_days: 3 * 365,
         }
     }
 }
@@ -91,6 +94,8 @@ pub struct SettingsChange {
     pub token_audience: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_retention_days: Option<u32>,
 }
 
 #[cfg(test)]

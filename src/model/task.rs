@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::clock::Timestamp;
+use super::history::Cause;
 use super::id::{AppId, TaskId};
 
 /// Where a task stands.
@@ -120,6 +121,13 @@ pub struct Task {
     pub lease_epoch: i64,
     /// Rises with every task of the app that is accepted: the order in which they take effect.
     pub accepted_seq: i64,
+}
+
+impl Task {
+    /// Who asked for it, and why.
+    pub fn cause(&self) -> Cause {
+        Cause::of(&self.created_by_id, &self.reason)
+    }
 }
 
 /// Counters of a task.

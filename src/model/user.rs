@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
+use super::history::Cause;
 use super::id::UserId;
 use super::json::{self, Object};
 use super::reason::Reason;
@@ -22,6 +23,8 @@ pub struct User {
     pub updated_at: Timestamp,
     /// Set while deactivated.
     pub deactivated_at: Option<Timestamp>,
+    /// Who asked for the deactivation, and why; nothing while active.
+    pub deactivation: Cause,
     /// Set while softly deleted.
     pub deleted_at: Option<Timestamp>,
     /// Tokens issued before are refused, where any were revoked.
@@ -50,6 +53,7 @@ impl User {
     pub fn pruned(&self, now: Timestamp) -> Self {
         Self {
             profile: Profile::bare(self.profile.id.clone(), self.profile.role.clone()),
+            deactivation: Cause::default(),
             avg_response_time: None,
             updated_at: now.max(self.updated_at),
             version: self.version + 1,

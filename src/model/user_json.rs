@@ -11,7 +11,7 @@ use super::user::{PrivacySetting, PrivacySettings, Profile, PushNotifications, U
 use super::violation::Violations;
 
 /// Fields that usher keeps itself, which nobody writes.
-pub(super) const KEPT: [&str; 13] = [
+pub(super) const KEPT: [&str; 15] = [
     "online",
     "last_active",
     "updated_at",
@@ -19,6 +19,8 @@ pub(super) const KEPT: [&str; 13] = [
     "ban_expires",
     "shadow_banned",
     "version",
+    "deactivated_by_id",
+    "deactivation_reason",
     "devices",
     "mutes",
     "unread_count",

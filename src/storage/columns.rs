@@ -6,7 +6,9 @@
 mod class;
 
 use self::Derived::{Content, Ended, Goes, Hashed, Passing, Refused, Replaced};
-use self::Trace::{Author, Call, Cascade, Channel, Item, Itself, Listed, Pseudonym, Row, System};
+use self::Trace::{
+    Asker, Author, Call, Cascade, Channel, History, Item, Itself, Listed, Pseudonym, Row, System,
+};
 use self::class::NOTHING;
 pub use self::class::{Derived, Table, Trace};
 
@@ -58,8 +60,9 @@ pub const TABLES: &[Table] = &[
             "privacy_settings",
             "push_notifications",
             "avg_response_time",
+            "deactivation_reason",
         ],
-        names: &[("id", Itself)],
+        names: &[("id", Itself), ("deactivated_by_id", Asker("deactivation_reason"))],
         internal: &[
             "auth_epoch",
             "import_no",
@@ -70,7 +73,7 @@ pub const TABLES: &[Table] = &[
             "erasing",
             "deactivated_by",
         ],
-        derived: &[("name_key", Goes)],
+        derived: &[("name_key", Goes), ("deactivation_reason", Replaced)],
     },
     Table {
         name: "user_terms",
@@ -84,6 +87,13 @@ pub const TABLES: &[Table] = &[
         name: "name_turns",
         internal: &["app_id", "name_key"],
         derived: &[("name_key", Passing)],
+        ..NOTHING
+    },
+    Table {
+        name: "user_history",
+        plain: &["app_id", "no", "kind", "created_at", "reason", "task_id"],
+        names: &[("user_id", History), ("by_id", Asker("reason"))],
+        derived: &[("reason", Replaced)],
         ..NOTHING
     },
     Table {

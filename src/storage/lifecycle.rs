@@ -10,6 +10,7 @@ use super::entity::user::{self, Column, Entity};
 use super::terms::write::raise_version;
 use super::{Db, StoreError, Tx, narrow};
 use crate::model::clock::Timestamp;
+use crate::model::history::Cause;
 use crate::model::id::{AppId, UserId};
 
 /// How a user stands, without what it is.
@@ -64,28 +65,39 @@ fn states<'a>(db: &Db, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Se
     ])
 }
 
-/// Sets `deactivated_at` of users that the transaction has locked, and raises their versions. `by` is the task
-/// that marks their content.
+/// What a move makes of a user.
+#[derive(Debug, Clone)]
+pub struct Deactivation<'a> {
+    /// Since when; `None` where it is active.
+    pub at: Option<Timestamp>,
+    /// Who asked for it, and why.
+    pub cause: Cause,
+    /// The task that marks the user's content.
+    pub task: Option<&'a str>,
+}
+
+/// Deactivates or reactivates users that the transaction has locked, and raises their versions.
 pub async fn update_deactivated(
     tx: &Tx,
     app: AppId,
-    ids: &[UserId],
-    deactivated_at: Option<Timestamp>,
-    by: Option<&str>,
+    ids: &[&str],
+    deactivation: Deactivation<'_>,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     // `updated_at` never goes back, whatever the clocks of replicas say.
     let updated_at = Expr::case(Expr::col(Column::UpdatedAt).gt(now.micros()), Expr::col(Column::UpdatedAt))
         .finally(now.micros());
-    let ids: Vec<&str> = ids.iter().map(UserId::as_str).collect();
+    let Deactivation { at, cause, task } = deactivation;
     let mut update = Query::update();
     update
         .table(Entity)
-        .value(Column::DeactivatedAt, Value::BigInt(deactivated_at.map(Timestamp::micros)))
-        .value(Column::DeactivatedBy, by.map(str::to_owned))
+        .value(Column::DeactivatedAt, Value::BigInt(at.map(Timestamp::micros)))
+        .value(Column::DeactivatedBy, task.map(str::to_owned))
+        .value(Column::DeactivatedById, cause.by_id)
+        .value(Column::DeactivationReason, cause.reason)
         .value(Column::UpdatedAt, updated_at)
         .and_where(Expr::col(Column::AppId).eq(app.0))
-        .and_where(tx.backend().json().is_one_of(Expr::col(Column::Id), &ids));
+        .and_where(tx.backend().json().is_one_of(Expr::col(Column::Id), ids));
     raise_version(&mut update);
     Ok(tx.execute(&update).await?.rows_affected())
 }

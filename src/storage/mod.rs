@@ -19,6 +19,7 @@ mod error;
 pub mod filter;
 pub mod footprint;
 pub mod get;
+pub mod history;
 pub mod import;
 pub mod items;
 pub mod lifecycle;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::entity::{task, user};
 use crate::model::clock::Timestamp;
+use crate::model::history::Cause;
 use crate::model::id::{AppId, UserId};
 use crate::model::json::Object;
 use crate::model::task::{Progress, Task, TaskError, TaskState};
@@ -35,11 +36,17 @@ impl TryFrom<user::Model> for User {
             privacy_settings: optional(row.privacy_settings, "users.privacy_settings")?,
             push_notifications: optional(row.push_notifications, "users.push_notifications")?,
         };
+        // An earlier usher beside this one reactivates users and leaves these columns as they were.
+        let deactivation = match row.deactivated_at {
+            Some(_) => Cause { by_id: row.deactivated_by_id, reason: row.deactivation_reason },
+            None => Cause::default(),
+        };
         Ok(Self {
             profile,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             deactivated_at: row.deactivated_at.map(Timestamp::from_micros),
+            deactivation,
             deleted_at: row.deleted_at.map(Timestamp::from_micros),
             tokens_revoked_before: row.revoked_before.map(Timestamp::from_micros),
             last_active: row.last_active.map(Timestamp::from_micros),
@@ -120,6 +127,8 @@ pub struct UserRow<'a> {
     pub name_key: Option<String>,
     pub last_active: Option<i64>,
     pub terms_version: i64,
+    pub deactivated_by_id: Option<&'a str>,
+    pub deactivation_reason: Option<&'a str>,
 }
 
 impl<'a> UserRow<'a> {
@@ -130,6 +139,7 @@ impl<'a> UserRow<'a> {
             created_at,
             updated_at,
             deactivated_at,
+            deactivation,
             deleted_at,
             tokens_revoked_before,
             last_active,
@@ -176,6 +186,8 @@ impl<'a> UserRow<'a> {
             name_key: name.as_deref().map(unique_name::key),
             last_active: last_active.map(Timestamp::micros),
             terms_version: *version,
+            deactivated_by_id: deactivation.by_id.as_deref(),
+            deactivation_reason: deactivation.reason.as_deref(),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::model::id::{AppId, UserId};
 use crate::model::revocation::{Revocation, RevocationMarks};
 use crate::model::user::User;
 
-/// Rows per statement: 26 columns each, below the 32,766 parameters SQLite takes.
+/// Rows per statement: 28 columns each, below the 32,766 parameters SQLite takes.
 const CHUNK: usize = 1_000;
 
 /// A stored user and what its row holds beside it.

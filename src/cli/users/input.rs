@@ -13,12 +13,14 @@ use crate::proto::v1;
 use crate::server::text_file::{Source, read_text};
 
 /// What usher keeps itself: passed over, so that what was read can be changed and written back.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 12] = [
     "created_at",
     "updated_at",
     "last_active",
     "online",
     "deactivated_at",
+    "deactivated_by_id",
+    "deactivation_reason",
     "deleted_at",
     "blocked_user_ids",
     "revoke_tokens_issued_before",

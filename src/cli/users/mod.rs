@@ -2,6 +2,7 @@
 
 mod bulk;
 mod delete;
+mod history;
 mod input;
 mod lifecycle;
 mod query;
@@ -26,6 +27,8 @@ enum Verb {
     Query(query::Query),
     /// Shows users by id. Exits with 3 if an id does not exist.
     Get(read::Get),
+    /// Shows what happened to a user, who asked for it and why, the newest first.
+    History(history::History),
     /// Creates or replaces users from a file: a JSON array or JSON lines. For many thousands, see `usher import`.
     Upsert(write::Upsert),
     /// Changes parts of a user and leaves the rest as it is.
@@ -47,6 +50,7 @@ impl Users {
         match self.verb {
             Verb::Query(query) => query.run().await,
             Verb::Get(get) => get.run().await,
+            Verb::History(history) => history.run().await,
             Verb::Upsert(upsert) => upsert.run().await,
             Verb::Patch(patch) => patch.run().await,
             Verb::Delete(delete) => delete.run().await,

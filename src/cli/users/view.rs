@@ -34,6 +34,8 @@ fn fields(user: &v1::User) -> Vec<(&'static str, Value)> {
         ("last_active", time(user.last_active)),
         ("online", flag(user.online)),
         ("deactivated_at", time(user.deactivated_at)),
+        ("deactivated_by_id", text(&user.deactivated_by_id)),
+        ("deactivation_reason", text(&user.deactivation_reason)),
         ("deleted_at", time(user.deleted_at)),
         ("blocked_user_ids", list(&user.blocked_user_ids)),
         ("revoke_tokens_issued_before", time(user.revoke_tokens_issued_before)),

@@ -14,7 +14,7 @@ use crate::model::clock::Timestamp;
 use crate::model::deletion::{DeletePlan, Mode, Shared, Stage};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
-use crate::storage::deletion::{self, StandIns};
+use crate::storage::deletion::{self, Deletion, StandIns};
 use crate::storage::lifecycle::State;
 use crate::storage::{StoreError, Tx};
 
@@ -30,6 +30,11 @@ pub struct DeleteUsers(pub Arc<Vault>);
 /// What a task is to do.
 pub fn plan_of(params: &Value) -> Result<DeletePlan, StoreError> {
     serde_json::from_value(params.clone()).map_err(|_| StoreError::corrupt("tasks.params"))
+}
+
+/// What becomes of the users themselves. A plan that cannot be read stops its own task; others pass it by.
+pub(super) fn mode_of(params: &Value) -> Mode {
+    plan_of(params).map_or(Mode::Soft, |plan| plan.user)
 }
 
 /// Notes in `params` that a task accepted at this place in the queue has hidden all its users, and has them to
@@ -61,8 +66,7 @@ impl TaskKind for DeleteUsers {
     }
 
     async fn release(&self, tx: &Tx, task: &Task, now: Timestamp) -> Result<(), StoreError> {
-        let erases = |params: &_| plan_of(params).is_ok_and(|plan| plan.user == Mode::Hard);
-        deletion::release(tx, task, erases, now).await?;
+        deletion::release(tx, task, mode_of, now).await?;
         deletion::delete_targets(tx, task).await
     }
 }
@@ -99,7 +103,9 @@ impl Walk for DeleteUsers {
             .map(|state| state.id.clone())
             .collect();
         if !others.is_empty() {
-            deletion::delete_deeper(tx, task.app, &others, &id, now).await?;
+            let mode = plan_of(&task.params)?.user;
+            let deletion = Deletion { task: id, mode, cause: task.cause() };
+            deletion::delete_deeper(tx, task.app, &others, &deletion, now).await?;
         }
         Ok(users.len() as u64)
     }

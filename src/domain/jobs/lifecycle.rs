@@ -11,13 +11,13 @@ use super::walk::{self, Verdict, Walk};
 use crate::engine::{Batch, Fault, Step, TaskKind};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{Marks, Stage};
-use crate::model::id::UserId;
 use crate::model::lifecycle::{Move, Refusal};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
 use crate::model::user::User;
-use crate::storage::lifecycle::State;
-use crate::storage::{StoreError, Tx, lifecycle};
+use crate::storage::history::{self, NewEntry};
+use crate::storage::lifecycle::{self, Deactivation, State};
+use crate::storage::{StoreError, Tx};
 
 /// Makes one move of every user of a task.
 #[derive(Debug)]
@@ -100,10 +100,17 @@ impl Walk for MoveUsers {
         if params.moved.is_some() {
             return Ok(0);
         }
-        let ids: Vec<UserId> = users.iter().map(|state| UserId::stored(state.id.clone())).collect();
-        let by = (self.0 == Move::Deactivate && params.marks.any()).then(|| task.id.to_string());
-        let at = self.0.deactivated_at(now);
-        Ok(lifecycle::update_deactivated(tx, task.app, &ids, at, by.as_deref(), now).await?)
+        let ids: Vec<&str> = users.iter().map(|state| state.id.as_str()).collect();
+        let (id, cause) = (task.id.to_string(), task.cause());
+        let deactivation = Deactivation {
+            at: self.0.deactivated_at(now),
+            cause: self.0.deactivation(&cause),
+            task: (self.0 == Move::Deactivate && params.marks.any()).then_some(&id),
+        };
+        let rows = lifecycle::update_deactivated(tx, task.app, &ids, deactivation, now).await?;
+        let entry = NewEntry { kind: self.0.history(), at: now, cause: &cause, task: Some(&id) };
+        history::append(tx, task.app, &ids, &entry).await?;
+        Ok(rows)
     }
 
     fn stages(&self, task: &Task) -> Result<Vec<Stage>, StoreError> {

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 
-use super::deletion::KIND as DELETE;
+use super::deletion::{KIND as DELETE, mode_of};
 use super::walk::{self, Verdict, Walk};
 use crate::domain::users::names;
 use crate::engine::{Batch, Fault, Step, TaskKind};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{DeletePlan, Stage};
+use crate::model::history::HistoryKind;
 use crate::model::reason::Reason;
 use crate::model::settings::UniqueNames;
 use crate::model::task::{Item, Outcome, Task};
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::User;
 use crate::storage::deletion::{self, Later};
+use crate::storage::history::NewEntry;
 use crate::storage::lifecycle::State;
 use crate::storage::upsert::lock_users;
 use crate::storage::{StoreError, Tx, settings};
@@ -85,13 +87,17 @@ impl Walk for RestoreUsers {
         let later = list_later(tx, task, users.iter().copied()).await?;
         let mut groups: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
         for user in users {
-            let id = user.id.as_str();
-            let next = later.get(id).and_then(|waiting| waiting.first()).map(|one| one.id.as_str());
-            groups.entry(next).or_default().push(id.to_owned());
+            let next = later.get(&user.id).and_then(|waiting| waiting.first());
+            groups.entry(next.map(|one| one.id.as_str())).or_default().push(user.id.clone());
         }
+        let (id, cause) = (task.id.to_string(), task.cause());
+        let entry = NewEntry { kind: HistoryKind::Restored, at: now, cause: &cause, task: Some(&id) };
         let mut rows = 0;
-        for (next, ids) in groups {
-            rows += deletion::restore(tx, task.app, &ids, next, now).await?;
+        for ids in groups.into_values() {
+            // The same one for all of them.
+            let next = ids.first().and_then(|id| later.get(id)?.first());
+            let next = next.map(|one| one.deletion(mode_of(&one.params)));
+            rows += deletion::restore(tx, task.app, &ids, &entry, next.as_ref()).await?;
         }
         Ok(rows)
     }

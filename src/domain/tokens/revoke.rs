@@ -5,14 +5,33 @@ use std::sync::Arc;
 use rand::RngExt as _;
 
 use crate::domain::{Call, Domain, Error, Subject};
-use crate::model::id::UserId;
+use crate::model::clock::Timestamp;
+use crate::model::history::{Cause, HistoryKind};
+use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
 use crate::model::revocation::{MAX_STEP, Revocation};
-use crate::storage::{tokens, upsert};
+use crate::storage::history::{self, NewEntry};
+use crate::storage::{StoreError, Tx, tokens, upsert};
 
 /// By how much epochs rise: by chance, so that nobody knows one to come.
 pub(in crate::domain) fn step() -> i64 {
     rand::rng().random_range(1..=MAX_STEP)
+}
+
+/// Appends the revocation to the histories of users, whom the transaction has locked.
+pub(in crate::domain) async fn note(
+    tx: &Tx,
+    app: AppId,
+    users: &[UserId],
+    revocation: Revocation,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let kind = match revocation {
+        Revocation::Now | Revocation::IssuedBefore(_) => HistoryKind::TokensRevoked,
+        Revocation::Clear => HistoryKind::RevocationCleared,
+    };
+    let ids: Vec<&str> = users.iter().map(UserId::as_str).collect();
+    history::append(tx, app, &ids, &NewEntry { kind, at, cause: &Cause::default(), task: None }).await
 }
 
 impl Domain {
@@ -40,7 +59,8 @@ impl Domain {
                 if !missing.is_empty() {
                     return Err(Error::State(missing));
                 }
-                Ok(tokens::revoke_users(&tx, app, &users, revocation, step, now).await?)
+                tokens::revoke_users(&tx, app, &users, revocation, step, now).await?;
+                Ok(note(&tx, app, &users, revocation, now).await?)
             }
         })
         .await?;

@@ -12,11 +12,12 @@ use crate::domain::{Call, Domain, Error, Subject};
 use crate::engine::{Engine, NewTask};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{DeletePlan, Mode, Shared};
+use crate::model::history::Cause;
 use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
 use crate::model::user::User;
-use crate::storage::deletion::{self, Preview};
+use crate::storage::deletion::{self, Deletion, Preview};
 use crate::storage::queue::RequestMark;
 use crate::storage::{StoreError, Tx, get, lifecycle, upsert};
 
@@ -160,8 +161,9 @@ pub(super) async fn accept(
     for (_, field, heir) in command.heirs() {
         check_heir(field, found.get(heir.as_str()).map(|stored| &*stored.user))?;
     }
-    let erasing = command.plan.user == Mode::Hard;
-    let hidden = deletion::hide(tx, app, &ids, &new.id.to_string(), erasing, now).await?;
+    let cause = Cause::of(&new.created_by_id, &new.reason);
+    let deletion = Deletion { task: new.id.to_string(), mode: command.plan.user, cause };
+    let hidden = deletion::hide(tx, app, &ids, &deletion, now).await?;
     // Nearly always all were live, and so exist.
     if hidden == ids.len() as u64 {
         // Others are gone through one by one in any case.

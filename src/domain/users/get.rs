@@ -3,7 +3,8 @@
 use super::UserView;
 use super::presence::set_presence;
 use super::upsert::with_blocks;
-use crate::domain::{Call, Domain, Error};
+use crate::domain::{Call, Domain, Error, Identity};
+use crate::model::history::Cause;
 use crate::model::id::UserId;
 use crate::storage::get;
 
@@ -29,7 +30,13 @@ impl Domain {
         let (mut users, mut missing_ids) = (Vec::new(), Vec::new());
         for id in ids {
             match found.remove(id.as_str()) {
-                Some(user) => users.push(user),
+                Some(mut user) => {
+                    // Who deactivated a user, and why, is for servers alone.
+                    if call.caller.identity != Identity::Server {
+                        user.deactivation = Cause::default();
+                    }
+                    users.push(user);
+                }
                 None => missing_ids.push(id.into()),
             }
         }

@@ -14,14 +14,17 @@ use crate::domain::{Call, Domain, Error};
 use crate::engine::{Engine, NewTask};
 use crate::model::clock::{Deadline, Timestamp};
 use crate::model::deletion::Marks;
+use crate::model::history::Cause;
 use crate::model::id::{AppId, UserId};
 use crate::model::lifecycle::{Move, Refusal};
 use crate::model::reason::Reason;
 use crate::model::task::Task;
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::User;
-use crate::storage::upsert::Stored;
-use crate::storage::{Tx, items, lifecycle, upsert};
+use crate::storage::history::{self, NewEntry};
+use crate::storage::lifecycle::{self, Deactivation};
+use crate::storage::upsert::{self, Stored};
+use crate::storage::{Tx, items};
 
 /// How long a call waits for tasks that were accepted before it and have its user still to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,10 +43,8 @@ pub struct MoveUser {
     pub expected_version: Option<i64>,
     /// Content to be marked, or given back: as a task.
     pub marks: Marks,
-    /// Who asks for it.
-    pub created_by_id: String,
-    /// Why.
-    pub reason: String,
+    /// Who asks for it, and why.
+    pub cause: Cause,
 }
 
 /// A user that has made a move.
@@ -110,15 +111,19 @@ async fn move_in_turn(
     if !names::taken(tx, app, Manner::Together, &[renaming]).await?.is_empty() {
         return Err(Error::state("name", Reason::NameTaken));
     }
-    let by = new.as_ref().filter(|_| command.how == Move::Deactivate).map(|new| new.id.to_string());
+    let task = new.as_ref().map(|new| new.id.to_string());
+    let by = task.as_deref().filter(|_| command.how == Move::Deactivate);
     if command.name.is_some() {
         upsert::upsert_users(tx, app, std::slice::from_ref(&moved)).await?;
-        lifecycle::update_deactivated_by(tx, app, id, by.as_deref()).await?;
+        lifecycle::update_deactivated_by(tx, app, id, by).await?;
     } else {
-        let deactivated_at = command.how.deactivated_at(now);
-        let ids = std::slice::from_ref(id);
-        lifecycle::update_deactivated(tx, app, ids, deactivated_at, by.as_deref(), now).await?;
+        let User { deactivated_at: at, deactivation: cause, .. } = &*moved.user;
+        let deactivation = Deactivation { at: *at, cause: cause.clone(), task: by };
+        lifecycle::update_deactivated(tx, app, &[id.as_str()], deactivation, now).await?;
     }
+    let kind = command.how.history();
+    let entry = NewEntry { kind, at: now, cause: &command.cause, task: task.as_deref() };
+    history::append(tx, app, &[id.as_str()], &entry).await?;
     let mut views = with_blocks(tx, app, vec![Arc::unwrap_or_clone(moved.user)]).await?;
     set_presence(tx, app, &mut views, now).await?;
     let task = match new {
@@ -143,8 +148,8 @@ fn of_content(app: AppId, command: &MoveUser, marked_by: Option<&str>) -> Result
         phase: "users",
         params: to_params(&MoveParams { marks: command.marks, moved: Some(moved) })?,
         items: to_items(vec![command.user.as_str().to_owned()]),
-        created_by_id: command.created_by_id.clone(),
-        reason: command.reason.clone(),
+        created_by_id: command.cause.by_id.clone().unwrap_or_default(),
+        reason: command.cause.reason.clone().unwrap_or_default(),
         request: None,
     }))
 }
@@ -166,6 +171,7 @@ fn check(command: &MoveUser, user: &User) -> Result<(), Error> {
 fn moved(user: &User, command: &MoveUser, now: Timestamp) -> User {
     let mut moved = user.clone();
     moved.deactivated_at = command.how.deactivated_at(now);
+    moved.deactivation = command.how.deactivation(&command.cause);
     moved.updated_at = now.max(user.updated_at);
     moved.version += 1;
     if command.name.is_some() {

@@ -5,6 +5,7 @@ pub mod deletion;
 pub(in crate::domain) mod erased;
 pub mod get;
 pub mod guests;
+pub mod history;
 pub mod lifecycle;
 pub(in crate::domain) mod names;
 pub mod partial;

@@ -83,6 +83,11 @@ async fn update_all(
         return Err(Error::TooLarge("the users are too many bytes together; change fewer at a time"));
     }
     upsert::upsert_users(tx, app, &written).await?;
+    for user in users {
+        if let Some(revocation) = user.patch.revocation {
+            revoke::note(tx, app, std::slice::from_ref(&user.id), revocation, now).await?;
+        }
+    }
     Ok(written.into_iter().map(|stored| UserView::basic(Arc::unwrap_or_clone(stored.user))).collect())
 }
 

@@ -1,5 +1,5 @@
-//! Deleting users whose time is over, as their app says: guests who stayed away, and users who were deleted
-//! softly long enough ago. Both as ordinary tasks.
+//! Deleting what is too old, as its app says: guests who stayed away, and users who were deleted softly long
+//! enough ago, both as ordinary tasks; and entries of histories.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::domain::{Domain, Error};
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{DeletePlan, Mode};
 use crate::model::id::{AppId, UserId};
-use crate::storage::{Urgency, apps, settings, sweep};
+use crate::storage::{Urgency, apps, history, settings, sweep};
 
 /// How often users whose time is over are looked for.
 const EVERY: Duration = Duration::from_mins(10);
-/// Users of one task.
+/// Users of one task; entries of histories that one transaction removes.
 const BATCH: u64 = 1_000;
 
 /// Whose time is over.
@@ -56,6 +56,24 @@ impl Domain {
                     tracing::info!(app.id = row.id, users, ?whose, "deleting users whose time is over");
                 }
             }
+            self.sweep_history(AppId(row.id), settings.history_retention_days, stop).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_history(&self, app: AppId, days: u32, stop: &CancellationToken) -> Result<(), Error> {
+        while days > 0 && !stop.is_cancelled() {
+            let than = self.now().minus(Duration::from_hours(24 * u64::from(days)));
+            let entries = self
+                .store
+                .write(Urgency::Background, None, move |tx| async move {
+                    Ok::<_, Error>(history::delete_older(&tx, app, than, BATCH).await?)
+                })
+                .await?;
+            if entries == 0 {
+                break;
+            }
+            tracing::info!(app.id = app.0, entries, "removed entries of histories that were too old");
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::{UserView, names};
 use crate::domain::vault::Vault;
 use crate::domain::{Call, Domain, Error, Subject};
 use crate::model::clock::Timestamp;
+use crate::model::history::Cause;
 use crate::model::id::AppId;
 use crate::model::reason::Reason;
 use crate::model::role;
@@ -115,6 +116,7 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 created_at: now,
                 updated_at: now,
                 deactivated_at: None,
+                deactivation: Cause::default(),
                 deleted_at: None,
                 tokens_revoked_before: None,
                 last_active: None,
@@ -129,6 +131,7 @@ pub(in crate::domain) fn replaced(profile: Profile, current: Option<&Stored>, no
                 created_at: user.created_at,
                 updated_at: now.max(user.updated_at),
                 deactivated_at: user.deactivated_at,
+                deactivation: user.deactivation.clone(),
                 deleted_at: user.deleted_at,
                 tokens_revoked_before: user.tokens_revoked_before,
                 last_active: user.last_active,

@@ -38,6 +38,7 @@ fn user() -> User {
         created_at: Timestamp::from_micros(1_700_000_000_123_456),
         updated_at: Timestamp::from_micros(1_700_000_000_123_456),
         deactivated_at: None,
+        deactivation: crate::model::history::Cause::default(),
         deleted_at: None,
         tokens_revoked_before: None,
         last_active: None,

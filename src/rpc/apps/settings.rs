@@ -52,6 +52,7 @@ fn app(view: AppView) -> pb::App {
         token_issuer: view.settings.token_issuer,
         token_audience: view.settings.token_audience,
         retention_days: i32::try_from(view.settings.retention_days).unwrap_or(i32::MAX),
+        history_retention_days: i32::try_from(view.settings.history_retention_days).unwrap_or(i32::MAX),
     };
     pb::App { name: view.name, created_at: Some(to_timestamp(view.created_at)), settings: Some(settings) }
 }
@@ -73,6 +74,10 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
             }
             "retention_days" => {
                 change.retention_days = bad.take("settings.retention_days", days(settings.retention_days));
+            }
+            "history_retention_days" => {
+                let days = days(settings.history_retention_days);
+                change.history_retention_days = bad.take("settings.history_retention_days", days);
             }
             "unique_names" => {
                 change.unique_names = bad.take("settings.unique_names", unique_names(settings.unique_names));

@@ -2,6 +2,7 @@
 
 use crate::domain::users::UserView;
 use crate::model::clock::Timestamp;
+use crate::model::history::{Entry, HistoryKind};
 use crate::model::user::{PrivacySetting, PrivacySettings, Profile, PushNotifications, User};
 use crate::proto::v1 as pb;
 use crate::rpc::json::to_struct;
@@ -14,6 +15,7 @@ pub(super) fn user(view: UserView) -> pb::User {
         created_at,
         updated_at,
         deactivated_at,
+        deactivation,
         deleted_at,
         tokens_revoked_before,
         last_active,
@@ -55,6 +57,31 @@ pub(super) fn user(view: UserView) -> pb::User {
         revoke_tokens_issued_before: tokens_revoked_before.map(to_timestamp),
         avg_response_time,
         version,
+        deactivated_by_id: deactivation.by_id.unwrap_or_default(),
+        deactivation_reason: deactivation.reason.unwrap_or_default(),
+    }
+}
+
+pub(super) fn history_entry(user_id: &str, entry: Entry) -> pb::UserHistoryEntry {
+    pb::UserHistoryEntry {
+        user_id: user_id.to_owned(),
+        kind: entry.kind.map_or(pb::UserHistoryKind::Unspecified, history_kind).into(),
+        at: Some(to_timestamp(entry.at)),
+        by_id: entry.cause.by_id.unwrap_or_default(),
+        reason: entry.cause.reason.unwrap_or_default(),
+        task_id: entry.task.unwrap_or_default(),
+    }
+}
+
+const fn history_kind(kind: HistoryKind) -> pb::UserHistoryKind {
+    match kind {
+        HistoryKind::Deactivated => pb::UserHistoryKind::Deactivated,
+        HistoryKind::Reactivated => pb::UserHistoryKind::Reactivated,
+        HistoryKind::Deleted => pb::UserHistoryKind::Deleted,
+        HistoryKind::Pruned => pb::UserHistoryKind::Pruned,
+        HistoryKind::Restored => pb::UserHistoryKind::Restored,
+        HistoryKind::TokensRevoked => pb::UserHistoryKind::TokensRevoked,
+        HistoryKind::RevocationCleared => pb::UserHistoryKind::RevocationCleared,
     }
 }
 

@@ -6,6 +6,7 @@ use super::encode;
 use crate::domain::Domain;
 use crate::domain::users::lifecycle::{MoveUser, Moved};
 use crate::model::deletion::Marks;
+use crate::model::history::Cause;
 use crate::model::lifecycle::Move;
 use crate::model::user::checked_name;
 use crate::model::violation::Violations;
@@ -78,7 +79,7 @@ fn command(how: Move, asked: Asked) -> Result<MoveUser, Status> {
         bad.add("expected_version", "must be 0 or more");
     }
     let Asked { expected_version, marks, .. } = asked;
-    let command =
-        user.map(|user| MoveUser { how, user, name, expected_version, marks, created_by_id, reason });
+    let cause = Cause::of(&created_by_id, &reason);
+    let command = user.map(|user| MoveUser { how, user, name, expected_version, marks, cause });
     decode::checked(bad, command)
 }

@@ -5,6 +5,7 @@ mod deletion;
 mod encode;
 mod get;
 mod guests;
+mod history;
 mod lifecycle;
 mod partial;
 mod presence;
@@ -103,6 +104,13 @@ impl UserService for Users {
         request: Request<pb::RestoreUsersRequest>,
     ) -> RpcResult<pb::RestoreUsersResponse> {
         restoration::restore_users(&self.0, request).await
+    }
+
+    async fn list_user_history(
+        &self,
+        request: Request<pb::ListUserHistoryRequest>,
+    ) -> RpcResult<pb::ListUserHistoryResponse> {
+        history::list_user_history(&self.0, request).await
     }
 
     async fn connect_user(

@@ -19,6 +19,10 @@ pub enum Trace {
     Listed,
     /// It names a pseudonym.
     Pseudonym,
+    /// It names a pseudonym, and so do the words with which that user asked, in the column named.
+    Asker(&'static str),
+    /// The row goes, and a pseudonym replaces the id in what was said to others of its task.
+    History,
     /// It names a pseudonym, and so does what was said of the task.
     Item,
     /// The row goes with the user's by itself.

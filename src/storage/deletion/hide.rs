@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, UpdateStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Order, Query, UpdateStatement};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, FromQueryResult};
 
 use crate::model::clock::Timestamp;
+use crate::model::deletion::Mode;
+use crate::model::history::{Cause, HistoryKind};
 use crate::model::id::AppId;
 use crate::model::task::{Outcome, Task, TaskState};
 use crate::storage::entity::{task, task_item, user};
+use crate::storage::history::{self, NewEntry};
 use crate::storage::items::by_user_and_pending;
 use crate::storage::terms::write::raise_version;
 use crate::storage::upsert::lock_rows;
@@ -29,27 +32,64 @@ pub struct Later {
     pub id: String,
     /// What it is to do.
     pub params: serde_json::Value,
+    /// Who asked for it.
+    pub created_by_id: String,
+    /// Why.
+    pub reason: String,
 }
 
-/// Hides those of `ids` who are live, whom the transaction has locked, and tells how many they were; with
-/// `erasing`, nothing new may come to any of them.
+impl Later {
+    /// The deletion it is, where this is what becomes of the users.
+    pub fn deletion(&self, mode: Mode) -> Deletion {
+        Deletion { task: self.id.clone(), mode, cause: Cause::of(&self.created_by_id, &self.reason) }
+    }
+}
+
+/// A deletion, as far as it concerns the users themselves.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// Its task, by id.
+    pub task: String,
+    /// What becomes of the users.
+    pub mode: Mode,
+    /// Who asked for it, and why.
+    pub cause: Cause,
+}
+
+impl Deletion {
+    /// What it leaves in the history of a user: nothing where the history goes with the user.
+    pub(super) fn entry(&self, at: Timestamp) -> Option<NewEntry<'_>> {
+        let kind = match self.mode {
+            Mode::Keep | Mode::Soft => HistoryKind::Deleted,
+            Mode::Pruning => HistoryKind::Pruned,
+            Mode::Hard => return None,
+        };
+        Some(NewEntry { kind, at, cause: &self.cause, task: Some(&self.task) })
+    }
+}
+
+/// Hides those of `ids` who are live, whom the transaction has locked, and returns how many they were. Where
+/// the deletion is to leave no trace, nothing new may come to any of them.
 pub async fn hide(
     tx: &Tx,
     app: AppId,
     ids: &[&str],
-    task: &str,
-    erasing: bool,
+    deletion: &Deletion,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut hidden = 0;
     for chunk in ids.chunks(CHUNK) {
+        if let Some(entry) = deletion.entry(now) {
+            let live = Condition::all().add(user::Column::DeletedAt.is_null());
+            history::append_where(tx, app, chunk, live, &entry).await?;
+        }
         let mut update = changed(tx, app, chunk, now);
         update
             .value(user::Column::DeletedAt, now.micros())
-            .value(user::Column::DeletedBy, task)
+            .value(user::Column::DeletedBy, deletion.task.as_str())
             .and_where(user::Column::DeletedAt.is_null());
         hidden += tx.execute(&update).await?.rows_affected();
-        if erasing {
+        if deletion.mode == Mode::Hard {
             let mut update = Query::update();
             update
                 .table(user::Entity)
@@ -93,7 +133,10 @@ pub async fn list_later(
         select
             .column((task_item::Entity, task_item::Column::UserId))
             .column((task::Entity, task::Column::Id))
-            .column((task::Entity, task::Column::Params))
+            .columns(
+                [task::Column::Params, task::Column::CreatedById, task::Column::Reason]
+                    .map(|column| (task::Entity, column)),
+            )
             .from(task_item::Entity)
             .inner_join(task::Entity, same)
             .and_where(item(task_item::Column::AppId).eq(app.0))
@@ -112,14 +155,16 @@ pub async fn list_later(
 }
 
 /// Gives back the users of `task` that it has not come to. Those whom a later deletion waits for stay hidden,
-/// by that one; `erases` tells of one whether it leaves no trace.
+/// by that one; `mode_of` says of the parameters of one what becomes of its users.
 pub async fn release(
     tx: &Tx,
     task: &Task,
-    erases: impl Fn(&serde_json::Value) -> bool + Send + Sync,
+    mode_of: impl Fn(&serde_json::Value) -> Mode + Send + Sync,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut after = None;
+    let released =
+        Deletion { task: task.id.to_string(), mode: mode_of(&task.params), cause: Cause::default() };
     loop {
         let pending =
             items::list_items(tx, task.app, task.id, &[Outcome::Pending], after, CHUNK as u64).await?;
@@ -130,41 +175,53 @@ pub async fn release(
         let later = list_later(tx, task.app, &task.kind, &ids, task).await?;
 
         // By what they are given back to: the next deletion, if any, and whether anything is to be erased.
-        let mut groups: BTreeMap<(Option<String>, bool), Vec<String>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Option<&str>, bool), Vec<String>> = BTreeMap::new();
         for id in ids {
             let waiting = later.get(&id).map(Vec::as_slice).unwrap_or_default();
-            let erasing = waiting.iter().any(|one| erases(&one.params));
-            groups.entry((waiting.first().map(|one| one.id.clone()), erasing)).or_default().push(id);
+            let erasing = waiting.iter().any(|one| mode_of(&one.params) == Mode::Hard);
+            groups.entry((waiting.first().map(|one| one.id.as_str()), erasing)).or_default().push(id);
         }
-        for ((next, erasing), ids) in groups {
-            give_back(tx, task, &ids, next.as_deref(), erasing, now).await?;
+        for ((_, erasing), ids) in groups {
+            // The same one for all of them.
+            let next = ids.first().and_then(|id| later.get(id)?.first());
+            let next = next.map(|one| one.deletion(mode_of(&one.params)));
+            give_back(tx, task.app, &ids, &released, next.as_ref(), now).await?;
+            update_erasing(tx, task.app, &ids, erasing).await?;
         }
     }
 }
 
+/// Gives back those of `ids` whom `released` hides: to `next`, which hides them from now on, or to everybody.
 async fn give_back(
     tx: &Tx,
-    task: &Task,
+    app: AppId,
     ids: &[String],
-    next: Option<&str>,
-    erasing: bool,
+    released: &Deletion,
+    next: Option<&Deletion>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let is_hidden = || Condition::all().add(user::Column::DeletedBy.eq(released.task.as_str()));
+    let undone = released.entry(now).map(|entry| NewEntry { kind: HistoryKind::Restored, ..entry });
+    for entry in undone.into_iter().chain(next.and_then(|next| next.entry(now))) {
+        history::append_where(tx, app, ids, is_hidden(), &entry).await?;
+    }
+    let mut update = changed(tx, app, ids, now);
+    if next.is_none() {
+        update.value(user::Column::DeletedAt, None::<i64>);
+    }
+    update.value(user::Column::DeletedBy, next.map(|next| next.task.clone())).cond_where(is_hidden());
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+async fn update_erasing(tx: &Tx, app: AppId, ids: &[String], erasing: bool) -> Result<(), StoreError> {
     let mut update = Query::update();
     update
         .table(user::Entity)
         .value(user::Column::Erasing, erasing)
-        .and_where(user::Column::AppId.eq(task.app.0))
+        .and_where(user::Column::AppId.eq(app.0))
         .and_where(one_of(tx, ids))
         .and_where(user::Column::Erasing.ne(erasing));
-    tx.execute(&update).await?;
-    let mut update = changed(tx, task.app, ids, now);
-    if next.is_none() {
-        update.value(user::Column::DeletedAt, None::<i64>);
-    }
-    update
-        .value(user::Column::DeletedBy, next.map(str::to_owned))
-        .and_where(user::Column::DeletedBy.eq(task.id.to_string()));
     tx.execute(&update).await?;
     Ok(())
 }

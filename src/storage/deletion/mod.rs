@@ -6,6 +6,7 @@
 mod distinct;
 mod erase;
 mod hide;
+mod history;
 mod made;
 mod makers;
 mod preview;
@@ -19,7 +20,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
 
 pub use self::distinct::{Ending, end_reached, keep, list_all_members, list_endings};
-pub use self::hide::{Later, hide, list_later, release, undisturbed_place};
+pub use self::hide::{Deletion, Later, hide, list_later, release, undisturbed_place};
 pub use self::makers::{end_idle, list_makers};
 pub use self::preview::{Preview, preview};
 pub use self::shared::first_mark;

@@ -9,6 +9,7 @@ use sea_orm::{
 use super::{Next, Scope, Stride, any, delete_some, replace_some, where_is};
 use crate::model::clock::Timestamp;
 use crate::model::content::Naming;
+use crate::model::history::Cause;
 use crate::model::id::UserId;
 use crate::model::import;
 use crate::model::reason::Reason;
@@ -83,6 +84,10 @@ async fn erase_one(
         Trace::Row => return delete_some(tx, table, which, limit).await,
         Trace::Listed => return erase_listed(tx, scope, table, column, limit).await,
         Trace::Item => return super::tasks::erase_items(tx, scope, limit).await,
+        Trace::History => return super::history::erase(tx, scope, limit).await,
+        Trace::Asker(words) => {
+            return super::history::erase_author(tx, scope, (table, column, words), limit).await;
+        }
         // Removed by their own stages.
         Trace::Author if !scope.stand_ins.keeps_authors => return Ok(0),
         Trace::Author if ["messages", "reactions"].contains(&table) => return Ok(0),
@@ -137,6 +142,7 @@ async fn insert_ghost(tx: &Tx, scope: &Scope) -> Result<(), StoreError> {
         created_at: scope.now,
         updated_at: scope.now,
         deactivated_at: None,
+        deactivation: Cause::default(),
         deleted_at: Some(scope.now),
         tokens_revoked_before: None,
         last_active: None,

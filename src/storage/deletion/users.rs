@@ -3,46 +3,55 @@
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _};
 
-use super::hide::changed;
+use super::hide::{Deletion, changed};
 use super::{Next, Scope, Stride, delete_some, traces, where_is};
 use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
 use crate::storage::entity::user;
+use crate::storage::history::{self, NewEntry};
 use crate::storage::upsert::{Stored, lock_users, upsert_users};
 use crate::storage::{StoreError, Tx, erased};
 
 /// Where the user's own rows are that pruning removes.
 const BELONGINGS: [&str; 3] = ["devices", "user_blocks", "sessions"];
 
-/// Takes over users, whom the transaction has locked, whom another deletion left with something.
+/// Takes over users whom another deletion left with something. The change locks them, before the history is read.
 pub async fn delete_deeper(
     tx: &Tx,
     app: AppId,
     ids: &[String],
-    task: &str,
+    deletion: &Deletion,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut update = changed(tx, app, ids, now);
     let deleted_at = Expr::case(user::Column::DeletedAt.is_null(), now.micros())
         .finally(Expr::col(user::Column::DeletedAt));
-    update.value(user::Column::DeletedAt, deleted_at).value(user::Column::DeletedBy, task);
-    Ok(tx.execute(&update).await?.rows_affected())
+    update.value(user::Column::DeletedAt, deleted_at).value(user::Column::DeletedBy, deletion.task.as_str());
+    let rows = tx.execute(&update).await?.rows_affected();
+    if let Some(entry) = deletion.entry(now) {
+        history::append(tx, app, ids, &entry).await?;
+    }
+    Ok(rows)
 }
 
-/// Brings back a user, whom the transaction has locked; where a later deletion waits for it, to stay hidden
-/// by that one.
+/// Brings back users, whom the transaction has locked, for what `entry` says; where a later deletion waits for
+/// them, to stay hidden by that one.
 pub async fn restore(
     tx: &Tx,
     app: AppId,
     ids: &[String],
-    hidden_by: Option<&str>,
-    now: Timestamp,
+    entry: &NewEntry<'_>,
+    hidden_by: Option<&Deletion>,
 ) -> Result<u64, StoreError> {
-    let mut update = changed(tx, app, ids, now);
+    history::append(tx, app, ids, entry).await?;
+    if let Some(hidden) = hidden_by.and_then(|deletion| deletion.entry(entry.at)) {
+        history::append(tx, app, ids, &hidden).await?;
+    }
+    let mut update = changed(tx, app, ids, entry.at);
     if hidden_by.is_none() {
         update.value(user::Column::DeletedAt, None::<i64>);
     }
-    update.value(user::Column::DeletedBy, hidden_by.map(str::to_owned));
+    update.value(user::Column::DeletedBy, hidden_by.map(|deletion| deletion.task.clone()));
     Ok(tx.execute(&update).await?.rows_affected())
 }
 

@@ -60,6 +60,10 @@ pub struct Model {
     pub erasing: bool,
     /// The task of the deactivation that marked content deleted; null where there are no such marks to undo.
     pub deactivated_by: Option<String>,
+    /// Who asked for the deactivation; null where nobody was named. Old where an earlier usher ended it.
+    pub deactivated_by_id: Option<String>,
+    /// Why; likewise.
+    pub deactivation_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -5,7 +5,7 @@
 pub(in crate::storage) type Index = (&'static str, &'static str);
 
 /// All of them.
-pub(in crate::storage) const ALL: [Index; 8] = [
+pub(in crate::storage) const ALL: [Index; 9] = [
     // Users whose terms are to be written, which is nobody most of the time.
     (
         "users_without_terms",
@@ -14,6 +14,7 @@ pub(in crate::storage) const ALL: [Index; 8] = [
     ("users_named", "users (app_id, name_key) WHERE name_key IS NOT NULL"),
     ("users_guests", "users (app_id, id) WHERE role = 'guest' AND deleted_at IS NULL"),
     ("users_deleted", "users (app_id, deleted_at) WHERE deleted_at IS NOT NULL"),
+    ("users_deactivators", "users (app_id, deactivated_by_id) WHERE deactivated_by_id IS NOT NULL"),
     ("user_blocks_blocked", "user_blocks (app_id, blocked_user_id)"),
     ("calls_owner", "calls (app_id, created_by_id) WHERE created_by_id IS NOT NULL"),
     // By user, whether they are pending or not.

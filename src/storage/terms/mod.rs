@@ -174,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::model::clock::Timestamp;
+    use crate::model::history::Cause;
     use crate::model::id::UserId;
 
     #[test]
@@ -209,6 +210,7 @@ mod tests {
                 created_at: time,
                 updated_at: time,
                 deactivated_at: None,
+                deactivation: Cause::default(),
                 deleted_at: None,
                 tokens_revoked_before: None,
                 last_active: None,

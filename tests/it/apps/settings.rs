@@ -19,10 +19,11 @@ fn settings() -> pb::AppSettings {
         token_issuer: "https://login.example".to_owned(),
         token_audience: "chat".to_owned(),
         retention_days: 90,
+        history_retention_days: 30,
     }
 }
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "guests_enabled",
     "guest_retention_days",
     "unique_names",
@@ -31,6 +32,7 @@ const ALL: [&str; 8] = [
     "token_issuer",
     "token_audience",
     "retention_days",
+    "history_retention_days",
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
@@ -48,6 +50,7 @@ fn defaults() -> pb::AppSettings {
         token_issuer: String::new(),
         token_audience: String::new(),
         retention_days: 0,
+        history_retention_days: 1_095,
     }
 }
 
@@ -101,6 +104,7 @@ each_backend! {
                     token_issuer: "x".repeat(256),
                     token_audience: "a\0".to_owned(),
                     retention_days: -1,
+                    history_retention_days: 3_651,
                     ..settings()
                 },
                 Some(mask(&ALL[3..])),
@@ -110,6 +114,7 @@ each_backend! {
                     "settings.token_issuer",
                     "settings.token_audience",
                     "settings.retention_days",
+                    "settings.history_retention_days",
                 ],
             ),
             (

@@ -166,4 +166,19 @@ each_backend! {
         assert!(told.failed(1).contains("new_channel_owner_id"), "{}", told.stderr);
         assert_eq!(server.user("ada").await.version, 1);
     }
+
+    async fn the_history_of_a_user_is_shown_the_newest_first(server: TestServer) {
+        server.seed(&["ada".to_owned()]).await;
+        usher(&server, &["deactivate", "ada", "--reason", "left\nus", "--yes"], "").await.lines();
+        usher(&server, &["reactivate", "ada", "--yes"], "").await.lines();
+        let shown = usher(&server, &["history", "ada", "--json"], "").await.json();
+        let kinds: Vec<_> = shown.iter().map(|entry| &entry["kind"]).collect();
+        assert_eq!(kinds, ["reactivated", "deactivated"]);
+        assert_eq!((&shown[1]["reason"], &shown[0]["by_id"]), (&"left\nus".into(), &"".into()));
+        let told = usher(&server, &["history", "ada"], "").await;
+        assert_eq!(told.lines().len(), 3, "a header, and a line for each");
+        assert!(told.lines()[2].ends_with("left us"), "{}", told.stdout);
+        assert_eq!(usher(&server, &["history", "ada", "--limit", "1"], "").await.lines().len(), 2);
+        assert!(usher(&server, &["history", "nobody"], "").await.failed(1).contains("USER_NOT_FOUND"));
+    }
 }

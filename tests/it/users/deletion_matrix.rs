@@ -231,6 +231,8 @@ async fn prepare(server: &TestServer, w: usize) {
     }
     let deactivate = pb::DeactivateUsersRequest {
         user_ids: vec![format!("off-w{w}")],
+        created_by_id: format!("a-w{w}"),
+        reason: format!("a-w{w} asked"),
         mark_messages_deleted: true,
         mark_channels_deleted: true,
         ..Default::default()
@@ -240,6 +242,13 @@ async fn prepare(server: &TestServer, w: usize) {
     let delete = pb::DeleteUsersRequest { user_ids: vec![format!("gone-w{w}")], ..Default::default() };
     let task = server.users().delete_users(delete).await.answered().task.unwrap();
     server.completed(&task).await;
+    let request = pb::DeactivateUserRequest {
+        user_id: format!("d-w{w}"),
+        created_by_id: format!("b-w{w}"),
+        reason: "bothers others".to_owned(),
+        ..Default::default()
+    };
+    server.users().deactivate_user(request).await.answered();
 }
 
 /// What is wrong with a deletion by `plan` in the world `w`.

@@ -36,6 +36,8 @@ pub(super) const SET: &str = "<set>";
 pub(super) const BLANK: &str = "<blank>";
 /// Stands for a system id.
 pub(super) const SYSTEM: &str = "<system>";
+/// Stands for a pseudonym.
+const PSEUDONYM: &str = "<pseudonym>";
 
 /// Tables of the operation itself, and those that follow from others.
 pub(super) const APART: [&str; 9] = [
@@ -223,6 +225,7 @@ impl Deletion<'_> {
             set(row, "deleted_by", self.task);
             if self.plan.user == Pruning {
                 set(row, "pruned", true);
+                set(row, "deactivated_by_id", BLANK);
                 table("users").personal.iter().for_each(|column| set(row, column, BLANK));
             }
         }
@@ -232,6 +235,7 @@ impl Deletion<'_> {
             }
         }
         if self.plan.user != Hard {
+            self.remember(dump);
             return;
         }
         self.keep_deleted(dump);
@@ -246,7 +250,13 @@ impl Deletion<'_> {
                     Trace::Channel => heir(self.plan.channel_heir),
                     Trace::Call => heir(self.plan.call_heir),
                     Trace::System | Trace::Author | Trace::Listed => SYSTEM,
-                    Trace::Itself | Trace::Row | Trace::Cascade | Trace::Pseudonym | Trace::Item => {
+                    Trace::Asker(_) => PSEUDONYM,
+                    Trace::Itself
+                    | Trace::Row
+                    | Trace::History
+                    | Trace::Cascade
+                    | Trace::Pseudonym
+                    | Trace::Item => {
                         rows.retain(|row| !self.is_of(row, column));
                         continue;
                     }
@@ -258,6 +268,18 @@ impl Deletion<'_> {
         }
         let is_flag_on = |row: &Row| row["entity_type"] == "user" && self.is_of(row, "entity_id");
         dump.get_mut("flags").unwrap().retain(|row| !is_flag_on(row));
+    }
+
+    /// An entry in the history of each.
+    fn remember(&self, dump: &mut Dump) {
+        let kind = if self.plan.user == Pruning { 4 } else { 3 };
+        for user in self.users {
+            let history = dump.get_mut("user_history").unwrap();
+            let no = history.iter().filter(|row| row["user_id"] == **user).count() + 1;
+            let entry = json!({"app_id": 1, "user_id": user, "no": no, "kind": kind, "created_at": SET, "by_id": null,
+                "reason": null, "task_id": self.task});
+            history.push(entry.as_object().unwrap().clone());
+        }
     }
 
     /// Marks of users of whom nothing is left hold for ever.
@@ -339,6 +361,7 @@ fn agrees(model: &Value, stored: &Value) -> bool {
             [json!(null), json!(""), json!([]), json!({}), json!(false), json!(0), json!("[]"), json!("{}")]
                 .contains(stored)
         }
+        Some(PSEUDONYM) => stored.as_str().is_some_and(|id| id.starts_with("erased-")),
         Some(SYSTEM) => stored.as_str().is_some_and(|id| id.starts_with("delete-user-")),
         _ => model == stored || (*model == json!(true) && *stored == json!(1)),
     }

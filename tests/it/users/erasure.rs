@@ -145,6 +145,15 @@ each_backend! {
         };
         let alone = server.users().reactivate_users(alone).await.answered().task.unwrap();
         server.completed(&alone).await;
+        for id in [CANARY, "bob"] {
+            let single = pb::DeactivateUserRequest {
+                user_id: id.to_owned(),
+                created_by_id: CANARY.to_owned(),
+                reason: format!("{CANARY} asked"),
+                ..Default::default()
+            };
+            server.users().deactivate_user(single).await.answered();
+        }
         let asked = pb::ReactivateUsersRequest {
             user_ids: vec!["eve".to_owned()],
             created_by_id: CANARY.to_owned(),

@@ -11,6 +11,7 @@ mod erasure;
 mod erasure_shared;
 mod get;
 mod guests;
+mod history;
 mod lifecycle;
 mod lifecycle_law;
 mod names;

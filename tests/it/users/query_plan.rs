@@ -35,6 +35,7 @@ fn someone(number: i32) -> User {
         created_at: at,
         updated_at: at,
         deactivated_at: None,
+        deactivation: usher::model::history::Cause::default(),
         deleted_at: None,
         tokens_revoked_before: None,
         last_active: None,

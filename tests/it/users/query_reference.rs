@@ -3,6 +3,7 @@
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
 use usher::model::clock::Timestamp;
+use usher::model::history::Cause;
 use usher::model::id::UserId;
 use usher::model::json::{Object, number};
 use usher::model::query::ValueType;
@@ -99,6 +100,7 @@ fn user_of(user: pb::User) -> User {
         created_at: time(user.created_at.unwrap()),
         updated_at: time(user.updated_at.unwrap()),
         deactivated_at: user.deactivated_at.map(time),
+        deactivation: Cause::default(),
         deleted_at: user.deleted_at.map(time),
         tokens_revoked_before: None,
         avg_response_time: None,

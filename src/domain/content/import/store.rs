@@ -11,6 +11,7 @@ use crate::domain::users::upsert::replaced;
 use crate::domain::vault::Vault;
 use crate::model::clock::Timestamp;
 use crate::model::content::{Key, Kind, Row};
+use crate::model::history::Cause;
 use crate::model::id::AppId;
 use crate::model::import::{ImportUser, Item, ItemRefusal};
 use crate::storage::content::{Write, upsert_rows};
@@ -232,7 +233,9 @@ pub(super) fn written(user: &ImportUser, current: Option<&Stored>, import_no: i6
     let mut write = replaced(user.profile.clone(), current, now);
     let told = Arc::make_mut(&mut write.user);
     told.created_at = user.created_at.unwrap_or(told.created_at);
-    told.deactivated_at = user.deactivated_at;
+    if told.deactivated_at != user.deactivated_at {
+        (told.deactivated_at, told.deactivation) = (user.deactivated_at, Cause::default());
+    }
     told.deleted_at = user.deleted_at;
     write.marks.import_no = Some(import_no);
     write

@@ -358,7 +358,7 @@ impl Backend for Sqlite {
 }
 
 /// In the order of [`UserRow::columns`].
-fn values_of(row: &UserRow<'_>) -> Result<[Value; 26], serde_json::Error> {
+fn values_of(row: &UserRow<'_>) -> Result<[Value; 28], serde_json::Error> {
     let UserRow {
         app_id,
         id,
@@ -386,6 +386,8 @@ fn values_of(row: &UserRow<'_>) -> Result<[Value; 26], serde_json::Error> {
         name_key,
         last_active,
         terms_version,
+        deactivated_by_id,
+        deactivation_reason,
     } = row;
     Ok([
         (*app_id).into(),
@@ -414,5 +416,7 @@ fn values_of(row: &UserRow<'_>) -> Result<[Value; 26], serde_json::Error> {
         name_key.clone().into(),
         (*last_active).into(),
         (*terms_version).into(),
+        (*deactivated_by_id).into(),
+        (*deactivation_reason).into(),
     ])
 }
