@@ -145,6 +145,13 @@ impl Launch {
         self
     }
 
+    /// Sets a variable of the program's environment.
+    #[must_use]
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Removes all variables that were set.
     #[must_use]
     pub(crate) fn without_variables(mut self) -> Self {
