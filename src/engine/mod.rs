@@ -13,6 +13,7 @@ mod announce;
 mod hub;
 mod kind;
 mod queue;
+mod stalled;
 mod sweep;
 mod watch;
 mod worker;
@@ -97,6 +98,7 @@ impl Engine {
         background.running.spawn(sweep::run(self.clone(), background.stop.clone()));
         if self.settings.workers > 0 {
             background.running.spawn(worker::run(self.clone(), background.stop.clone()));
+            background.running.spawn(stalled::run(self.clone(), background.stop.clone()));
         }
         Ok(())
     }

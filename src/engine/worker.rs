@@ -18,6 +18,8 @@ use crate::storage::{StoreError, Tx, Urgency};
 
 /// The net beneath wake-ups that were lost: nobody should notice.
 const POLL: Duration = Duration::from_millis(25);
+/// The longest pause between two attempts at a task.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A database that could not be asked rests.
 const REST: Duration = Duration::from_secs(1);
 /// A database that has not answered by then is asked again.
@@ -274,8 +276,8 @@ fn final_error(fault: &Fault, spent: bool) -> Option<TaskError> {
     Some(TaskError { reason: reason.to_owned(), message })
 }
 
-/// 100 ms, doubled with each failure, up to 30 s.
+/// 100 ms, doubled with each failure, up to [`LONGEST_PAUSE`].
 fn backoff(failures: i32) -> Duration {
     let doublings = u32::try_from(failures.clamp(1, 20) - 1).unwrap_or(0);
-    Duration::from_millis(100).saturating_mul(1 << doublings).min(Duration::from_secs(30))
+    Duration::from_millis(100).saturating_mul(1 << doublings).min(LONGEST_PAUSE)
 }

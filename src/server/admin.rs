@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config::{Config, read_secret};
+use super::database_url::{DatabaseAt, database};
 use super::first_start::DEFAULT;
 use super::open::{Opened, StartError, make_secret, open, replace_secret};
 use super::own_key::own_key;
@@ -136,7 +137,7 @@ pub async fn rotate_master_key(config: &Config, new: Option<&Path>) -> Result<Ma
         file
     } else {
         let elsewhere = config.master_key.is_some() || config.master_key_file.is_some();
-        if elsewhere || !config.database_url()?.starts_with("sqlite:") {
+        if elsewhere || matches!(database(config)?, DatabaseAt::Postgres(_)) {
             let text =
                 "give the new master key with --new-master-key-file; make one with `openssl rand -hex 32`";
             return Err(StartError::Other(text.to_owned()));

@@ -242,13 +242,11 @@ impl Config {
     }
 
     /// The database URL, from wherever it is set.
-    pub fn database_url(&self) -> Result<String, ConfigError> {
-        if let Some(url) = &self.database_url {
-            return Ok(url.expose().to_owned());
-        }
-        match &self.database_url_file {
-            Some(file) => read_secret(file),
-            None => Ok(format!("sqlite:{}", self.data_dir.join("usher.db").display())),
+    pub fn database_url(&self) -> Result<Option<String>, ConfigError> {
+        match (&self.database_url, &self.database_url_file) {
+            (Some(url), _) => Ok(Some(url.expose().to_owned())),
+            (None, Some(file)) => read_secret(file).map(Some),
+            (None, None) => Ok(None),
         }
     }
 }

@@ -104,8 +104,8 @@ fn recover(data_dir: &Path, secret_file: &Path, kid: &str) -> Result<(), StartEr
     Ok(())
 }
 
-/// Another replica over the same directory may have done it already.
-fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
+/// Another process over the same directory may have done it already.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
     match fs::rename(from, to) {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound && to.exists() => Ok(()),
         Err(err) => Err(StartError::File("rename", from.to_owned(), err)),

@@ -3,11 +3,13 @@
 pub mod admin;
 pub mod config;
 mod connection;
+mod database_url;
 mod drain;
 mod first_start;
 mod greeting;
 mod health;
 mod open;
+mod open_sqlite;
 mod own_key;
 mod serve;
 pub mod telemetry;

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::{Config, ConfigError, Secret, read_secret};
+use super::database_url::{DatabaseAt, database};
+use super::open_sqlite;
 use crate::domain::content::distinct;
 use crate::domain::vault::{MasterKey, Vault, stored};
 use crate::model::clock::{Clock, SystemClock};
 use crate::storage::backend::Backend;
 use crate::storage::backend::postgres::Postgres;
-use crate::storage::backend::sqlite::{self, Sharing, Sqlite};
+use crate::storage::backend::sqlite::{self, Sharing};
 use crate::storage::{Store, StoreError};
 
 /// Why usher could not start. The text says what to do.
@@ -46,26 +48,30 @@ pub(super) struct Opened {
 
 /// Opens what `config` names and brings it up to date.
 pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, StartError> {
-    let url = config.database_url()?;
-    let (store, master) = if let Some(file) = url.strip_prefix("sqlite:") {
-        make_data_dir(&config.data_dir)?;
-        let file = PathBuf::from(file.trim_start_matches("//"));
-        let readers = (config.database_connections / 4).max(2);
-        // Locked first: a second server must not get as far as the key.
-        let sqlite: Arc<dyn Backend> = Sqlite::open(&file, readers, sharing).await?;
-        (Store::new(sqlite), master_key(config, true)?)
-    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        let master = master_key(config, false)?;
-        let listen_url = config.database_listen_url.as_ref().map(Secret::expose);
-        let timeout = config.request_timeout;
-        let postgres: Arc<dyn Backend> =
-            Postgres::open(&url, listen_url, config.database_connections, timeout).await?;
-        (Store::new(postgres), master)
-    } else {
-        let text = "the database URL must begin with `sqlite:` or `postgres://`";
-        return Err(ConfigError(text.to_owned()).into());
-    };
-    store.backend().migrate().await?;
+    match database(config)? {
+        DatabaseAt::Sqlite(file) => {
+            let opened = open_sqlite::open(config, file, sharing).await?;
+            let (store, master) = (opened.store.clone(), opened.master.clone());
+            store.backend().migrate().await.map_err(|err| opened.unusable(err))?;
+            opened.refuse_other(config).await?;
+            let with_vault = open_vault(store, master).await?;
+            opened.settle()?;
+            Ok(with_vault)
+        }
+        DatabaseAt::Postgres(url) => {
+            let master = master_key(config)?;
+            let listen_url = config.database_listen_url.as_ref().map(Secret::expose);
+            let timeout = config.request_timeout;
+            let postgres: Arc<dyn Backend> =
+                Postgres::open(&url, listen_url, config.database_connections, timeout).await?;
+            let store = Store::new(postgres);
+            store.backend().migrate().await?;
+            open_vault(store, master).await
+        }
+    }
+}
+
+async fn open_vault(store: Store, master: MasterKey) -> Result<Opened, StartError> {
     let vault = stored::open_vault(&store, master, SystemClock.now()).await;
     let vault = vault.map_err(|err| StartError::Other(err.to_string()))?.ok_or_else(|| {
         let text = "the master key does not fit this database, which was set up under another one: give that \
@@ -84,26 +90,20 @@ pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {
     made.map_err(|err| StartError::File("make", dir.to_owned(), err))
 }
 
-/// The master key that is configured; on SQLite one is made where there is none.
-fn master_key(config: &Config, make: bool) -> Result<MasterKey, StartError> {
-    let parse = |text: &str| MasterKey::parse(text).map_err(|text| ConfigError(text.to_owned()).into());
-    if let Some(key) = &config.master_key {
-        return parse(key.expose());
-    }
+/// The master key that is configured for PostgreSQL.
+fn master_key(config: &Config) -> Result<MasterKey, StartError> {
     let in_data_dir = config.data_dir.join("master.key");
-    let file = match &config.master_key_file {
-        Some(file) => file,
-        None if make || in_data_dir.exists() => &in_data_dir,
-        None => {
+    let text = match (&config.master_key, &config.master_key_file) {
+        (Some(key), _) => key.expose().to_owned(),
+        (None, Some(file)) => read_secret(file)?,
+        (None, None) if in_data_dir.exists() => read_secret(&in_data_dir)?,
+        (None, None) => {
             let text = "PostgreSQL needs a master key: set USHER_MASTER_KEY, the same for all \
                         replicas; make one with `openssl rand -hex 32`";
             return Err(ConfigError(text.to_owned()).into());
         }
     };
-    if make && !file.exists() {
-        make_secret(file, &MasterKey::generate())?;
-    }
-    parse(&read_secret(file)?)
+    MasterKey::parse(&text).map_err(|text| ConfigError(text.to_owned()).into())
 }
 
 /// Writes a file that only its owner can read, and is there after a power cut.

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait, NullOrdering, Order, Query, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect as _, QueryTrait,
+};
 
 use super::entity::task::{self, Column, Entity};
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Task, TaskState};
+
+/// Stalled tasks that are looked at in one go.
+const STALLED: u64 = 1_000;
 
 /// What is remembered of the request that made a task.
 #[derive(Debug, Clone)]
@@ -158,12 +163,89 @@ pub async fn update_task(tx: &Tx, task: &mut Task, lease: Lease, now: Timestamp)
     .await
 }
 
-/// Ends the leases of holders that cannot be alive: for a process that has the database for itself.
+/// Ends the leases of holders that cannot be alive, and every wait: for a process that has just got the database
+/// for itself, whatever the clock was before.
 pub async fn release_all(tx: &Tx) -> Result<(), StoreError> {
     let mut update = Query::update();
-    update.table(Entity).value(Column::LeaseExpiresAt, None::<i64>).and_where(to_run());
+    update
+        .table(Entity)
+        .value(Column::LeaseExpiresAt, None::<i64>)
+        .value(
+            Column::RunAfter,
+            Expr::case(is_accepted(), tx.backend().now()).finally(Expr::col(Column::RunAfter)),
+        )
+        .and_where(to_run());
     tx.execute(&update).await?;
     Ok(())
+}
+
+/// A task that waits for a time too far ahead, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stalled {
+    /// Its app.
+    pub app: AppId,
+    /// Its id.
+    pub id: TaskId,
+    /// Whether a worker holds it, or held it.
+    pub is_leased: bool,
+    lease_epoch: i64,
+    revision: i64,
+    run_after: i64,
+    lease_expires_at: Option<i64>,
+}
+
+/// Tasks whose lease ends later than in one `lease`, or whose time comes later than after the longest `pause`.
+pub async fn list_stalled(db: &Db, lease: Duration, pause: Duration) -> Result<Vec<Stalled>, StoreError> {
+    let select = Entity::find()
+        .filter(to_run())
+        .filter(is_accepted())
+        .filter(
+            Expr::col(Column::LeaseExpiresAt)
+                .gt(from_now(db, lease))
+                .or(Expr::col(Column::RunAfter).gt(from_now(db, pause))),
+        )
+        .limit(STALLED);
+    let rows = select.all(db).await?;
+    rows.into_iter().map(Stalled::try_from).collect()
+}
+
+/// Lets a task be claimed at once, where it is still as it was seen; false where it is not.
+pub async fn free_stalled(tx: &Tx, seen: &Stalled) -> Result<bool, StoreError> {
+    let mut update = Query::update();
+    update
+        .table(Entity)
+        .value(Column::LeaseExpiresAt, None::<i64>)
+        .value(Column::RunAfter, tx.backend().now())
+        .and_where(Expr::col(Column::AppId).eq(seen.app.0))
+        .and_where(Expr::col(Column::Id).eq(seen.id.to_string()))
+        .and_where(Expr::col(Column::LeaseEpoch).eq(seen.lease_epoch))
+        .and_where(Expr::col(Column::Revision).eq(seen.revision))
+        .and_where(Expr::col(Column::RunAfter).eq(seen.run_after))
+        .and_where(match seen.lease_expires_at {
+            Some(time) => Expr::col(Column::LeaseExpiresAt).eq(time),
+            None => Expr::col(Column::LeaseExpiresAt).is_null(),
+        })
+        .and_where(to_run());
+    Ok(tx.execute(&update).await?.rows_affected() > 0)
+}
+
+impl TryFrom<task::Model> for Stalled {
+    type Error = StoreError;
+
+    fn try_from(row: task::Model) -> Result<Self, StoreError> {
+        let (lease_epoch, revision) = (row.lease_epoch, row.revision);
+        let (run_after, lease_expires_at) = (row.run_after, row.lease_expires_at);
+        let Task { app, id, .. } = Task::try_from(row)?;
+        Ok(Self {
+            app,
+            id,
+            is_leased: lease_expires_at.is_some(),
+            lease_epoch,
+            revision,
+            run_after,
+            lease_expires_at,
+        })
+    }
 }
 
 /// Forgets up to `limit` tasks that ended before `before`, with their items; tells how many they were.
@@ -236,6 +318,11 @@ fn claimable(db: &Db) -> SelectStatement {
 /// Literals, not parameters, so that the partial index is used.
 fn to_run() -> Expr {
     Expr::cust("state IN ('pending', 'running')")
+}
+
+/// A task is stored with a time that never comes, until it is accepted.
+fn is_accepted() -> Expr {
+    Expr::col(Column::RunAfter).lt(i64::MAX)
 }
 
 fn from_now(db: &Db, by: Duration) -> Expr {

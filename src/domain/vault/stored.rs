@@ -34,6 +34,12 @@ pub async fn open_vault(store: &Store, master: MasterKey, now: Timestamp) -> Res
     Ok(keyset.map(|keyset| Vault::new(master, &keyset)))
 }
 
+/// Whether a vault was ever opened over the database.
+pub async fn is_set_up(store: &Store) -> Result<bool, StoreError> {
+    let db = store.read(None).await?;
+    Ok(!master_keys::list(&db).await?.is_empty() || !apps::list_all_keys(&db).await?.is_empty())
+}
+
 /// The secret of a key, if this vault sealed it.
 pub fn open_secret(vault: &Vault, key: &app_key::Model) -> Option<Vec<u8>> {
     vault.open(&seal_context(AppId(key.app_id), &key.kid), &key.secret_sealed)

@@ -9,7 +9,7 @@ use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use usher::storage::Store;
 use usher::storage::backend::postgres::Postgres;
-use usher::storage::backend::sqlite::{Sharing, Sqlite};
+use usher::storage::backend::sqlite::{Claim, Sharing, Sqlite};
 
 use super::client::Credentials;
 use super::postgres::TestDatabase;
@@ -124,7 +124,10 @@ impl Backend {
     /// The database at `place`, as usher itself sees it.
     pub(crate) async fn store(&self, place: &Place) -> Store {
         let backend: Arc<dyn usher::storage::backend::Backend> = match &place.url {
-            None => Sqlite::open(&place.data_dir.join("usher.db"), 2, Sharing::Shared).await.unwrap(),
+            None => {
+                let claim = Claim::take(&place.data_dir.join("usher.db"), Sharing::Shared).await.unwrap();
+                Sqlite::open(claim, 2).await.unwrap()
+            }
             Some(url) => Postgres::open(url, None, 2, Duration::from_mins(1)).await.unwrap(),
         };
         Store::new(backend)

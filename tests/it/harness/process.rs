@@ -145,6 +145,13 @@ impl Launch {
         self
     }
 
+    /// Moves the server's files elsewhere.
+    #[must_use]
+    pub(crate) fn with_data_dir(mut self, dir: &Path) -> Self {
+        dir.clone_into(&mut self.place.data_dir);
+        self
+    }
+
     /// Sets a variable of the program's environment.
     #[must_use]
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
@@ -161,16 +168,23 @@ impl Launch {
 
     /// Lets the program see another time of day, as `+3600s`; the monotonic clock stays what it is. `None` where
     /// there is no libfaketime, which is then said.
-    pub(crate) fn at_another_time(mut self, offset: &str) -> Option<Self> {
+    pub(crate) fn at_another_time(self, offset: &str) -> Option<Self> {
+        Some(self.with_false_clock()?.variable("FAKETIME", offset))
+    }
+
+    /// The same with an offset that is read from `file` each time, so that the clock steps when it is written.
+    pub(crate) fn with_clock_in(self, file: &Path) -> Option<Self> {
+        let launch = self.with_false_clock()?.variable("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap());
+        Some(launch.variable("FAKETIME_NO_CACHE", "1"))
+    }
+
+    fn with_false_clock(self) -> Option<Self> {
         let Some(library) = LIBFAKETIME.into_iter().find(|path| Path::new(path).exists()) else {
             assert!(!is_on("USHER_REQUIRE_FOREIGN"), "libfaketime is required");
             tell("A test with another clock is skipped: libfaketime is missing.");
             return None;
         };
-        let variables =
-            [("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-        self.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Some(self)
+        Some(self.variable("LD_PRELOAD", library).variable("FAKETIME_DONT_FAKE_MONOTONIC", "1"))
     }
 
     /// Leads the server to its database by way of `proxy`.

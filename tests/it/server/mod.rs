@@ -14,6 +14,7 @@ mod master_key;
 mod metrics;
 mod postgres_outages;
 mod reflection;
+mod sqlite_files;
 mod start;
 mod statistics;
 mod upgrade;

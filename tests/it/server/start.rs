@@ -152,6 +152,9 @@ each_backend! {
         {
             assert!(!log.contains(secret), "the log holds {secret}");
         }
+        for sql in ["INSERT INTO", "SELECT ", "UPDATE ", "sqlx::query", "db.statement"] {
+            assert!(!log.contains(sql), "the log holds SQL: {sql}");
+        }
     }
 }
 

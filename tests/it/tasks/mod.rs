@@ -1,5 +1,6 @@
 //! `TaskService` and the engine beneath it, one file per capability.
 
+mod clocks;
 mod control;
 mod crash;
 mod failure;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::OpenError;
+use super::{OpenError, Sharing};
 use crate::model::clock::Deadline;
 
 /// How long a start waits for the server before it to be gone.
@@ -56,20 +56,46 @@ fn identity(path: &Path) -> Option<Identity> {
     (found.len() > 0 || may_be_empty).then_some((found.dev(), found.ino()))
 }
 
-/// Opens the database file, made where there is none, readable by its owner only: SQLite would leave it to
-/// everybody to read, and gives the files that it adds the same mode.
-pub(super) fn open_private(file: &Path) -> Result<File, OpenError> {
-    let opened =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file);
-    opened.map_err(|err| OpenError::Io(file.to_owned(), err))
+/// The database file, held for one server by whatever name it is opened.
+///
+/// The lock is one of `flock`, which SQLite's own locks do not see. The handle must outlive SQLite's: closing
+/// any handle of a file ends the process's POSIX locks on it.
+pub struct Claim {
+    pub(super) file: PathBuf,
+    pub(super) handle: File,
+    pub(super) sharing: Sharing,
+    is_made: bool,
 }
 
-/// Locks the database file for one server, by whatever name it is opened. A server that was killed just now may
-/// still be letting go of it.
-///
-/// The lock is one of `flock`, which SQLite's own locks do not see. It must be released after SQLite has closed
-/// the file: closing any handle of it ends the locks of the process.
-pub(super) async fn lock(file: &Path, handle: &File) -> Result<(), OpenError> {
+impl Claim {
+    /// Opens the file, made where there is none, and locks it for a server. A server that was killed just now
+    /// may still be letting go of it.
+    pub async fn take(file: &Path, sharing: Sharing) -> Result<Self, OpenError> {
+        let is_made = !file.exists();
+        // SQLite would leave a new file to everybody to read, and gives those that it adds the same mode.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let handle = options.open(file).map_err(|err| OpenError::Io(file.to_owned(), err))?;
+        if sharing == Sharing::Exclusive {
+            lock(file, &handle).await?;
+        }
+        Ok(Self { file: file.to_owned(), handle, sharing, is_made })
+    }
+
+    /// Whether there is no database in it yet.
+    pub fn is_empty(&self) -> bool {
+        self.handle.metadata().is_ok_and(|found| found.len() == 0)
+    }
+
+    /// Leaves no empty file where there was none.
+    pub fn undo(&self) {
+        if self.is_made && self.is_empty() {
+            std::fs::remove_file(&self.file).ok();
+        }
+    }
+}
+
+async fn lock(file: &Path, handle: &File) -> Result<(), OpenError> {
     let patience = Deadline::after(LOCK_PATIENCE);
     loop {
         match handle.try_lock() {

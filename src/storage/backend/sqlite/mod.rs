@@ -22,6 +22,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbB
 use serde_json::json;
 use tokio::sync::mpsc;
 
+pub use self::files::Claim;
 use self::files::Files;
 use self::line::Line;
 use self::writer::{Disk, Writer};
@@ -38,7 +39,7 @@ use crate::storage::{Db, Outage, StoreError, Urgency, Verdict, Work, migration};
 /// How long to wait before looking again whether readers have gone.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// An open SQLite database. Fields are dropped in order: the lock last, see [`files::lock`].
+/// An open SQLite database. Fields are dropped in order: the locked file last, see [`Claim`].
 pub struct Sqlite {
     readers: DatabaseConnection,
     writer: Writer,
@@ -97,17 +98,14 @@ impl OpenError {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Sqlite {
-    /// Opens, or creates, the database in `file`.
-    pub async fn open(file: &Path, readers: u32, sharing: Sharing) -> Result<Arc<Self>, OpenError> {
-        let handle = files::open_private(file)?;
-        if sharing == Sharing::Exclusive {
-            files::lock(file, &handle).await?;
-        }
-        let unusable = |err| OpenError::of(file, err);
-        let line = Line::open(file.to_owned()).await.map_err(unusable)?;
-        let readers = connect(file, Access::Read(readers)).await.map_err(unusable)?;
-        let settler = connect(file, Access::Settle).await.map_err(unusable)?;
-        let disk = Disk { files: Arc::new(Files::new(file)), condition: Arc::default() };
+    /// Opens, or creates, the database in the file of `claim`.
+    pub async fn open(claim: Claim, readers: u32) -> Result<Arc<Self>, OpenError> {
+        let Claim { file, handle, sharing, .. } = claim;
+        let unusable = |err| OpenError::of(&file, err);
+        let line = Line::open(file.clone()).await.map_err(unusable)?;
+        let readers = connect(&file, Access::Read(readers)).await.map_err(unusable)?;
+        let settler = connect(&file, Access::Settle).await.map_err(unusable)?;
+        let disk = Disk { files: Arc::new(Files::new(&file)), condition: Arc::default() };
         disk.check_files().await.map_err(unusable)?;
         let writer = Writer::start(line, disk.clone());
         Ok(Arc::new(Self { readers, writer, settler, disk, sharing, _file: handle }))
