@@ -1,10 +1,13 @@
 //! `ImportContent`: what is stored stays where it is and by whom it is, and nothing reaches into another channel.
 
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
 use serde_json::json;
 
 use super::import_content::with;
 use super::import_kinds::one_of_each;
-use crate::harness::{Answer, TestServer, each_backend, item, pb};
+use crate::harness::{
+    Answer, Backend, Caller, TestServer, aside, each_backend, eventually, item, on_postgres, pb,
+};
 
 each_backend! {
     async fn a_reply_is_in_the_channel_of_its_parent(server: TestServer) {
@@ -84,5 +87,29 @@ each_backend! {
         let request = pb::GetCallRequest { cid: "default:c1".to_owned(), ..Default::default() };
         let call = server.content().get_call(request).await.answered().call.unwrap();
         assert_eq!(call.created_by_id, "bob");
+    }
+}
+
+on_postgres! {
+    async fn an_item_whose_channel_goes_at_the_same_time_is_refused(backend: Backend) {
+        let server = backend.start().await;
+        server.imported("before", &one_of_each()).await;
+        server.imported("channel", &[with("channel", &json!({"id": "going"}))]).await;
+        let place = server.place().clone();
+        let mut options = ConnectOptions::new(place.url.clone().unwrap());
+        options.max_connections(1);
+        let other = Database::connect(options).await.unwrap();
+        other.execute_unprepared("BEGIN; DELETE FROM channels WHERE id = 'going'").await.unwrap();
+        let caller = Caller::clone(&server);
+        let late = aside(async move {
+            caller.import_items("late", &[with("message", &json!({"channel_id": "going"}))]).await
+        });
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO \"messages\"%' \
+                       AND wait_event_type = 'Lock' AND datname = current_database()";
+        let waits = async || (!backend.select(&place, waiting).await.is_empty()).then_some(());
+        eventually("a message that waits for the channel", waits).await;
+        other.execute_unprepared("COMMIT").await.unwrap();
+        assert_eq!(late.await.unwrap().refusals(), [(0, "CHANNEL_NOT_FOUND", "channel_id")]);
+        other.close().await.unwrap();
     }
 }

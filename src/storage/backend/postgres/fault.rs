@@ -15,8 +15,9 @@ pub(in crate::storage) fn of_sqlstate(code: &str) -> (Meaning, bool) {
     let outage = |outage| (Unavailable(outage), false);
     match code {
         "23505" => (Unique, true),
-        // Lost races: serialisation, deadlocks, locks and objects that others hold.
-        "40000" | "40001" | "40P01" | "55006" | "55P03" | "72000" => (Conflict, true),
+        // Lost races: serialisation, deadlocks, locks and objects that others hold; a row that was found, and is
+        // gone when another one is to refer to it.
+        "23503" | "40000" | "40001" | "40P01" | "55006" | "55P03" | "72000" => (Conflict, true),
         CANCELLED => (Timeout, true),
         // A standby, or a primary that was made read-only.
         "25006" => outage(Outage::ReadOnly),
@@ -89,7 +90,7 @@ Bug kept: 22015 2201E 22014 22016 2201F 2201G 22018 22007 22019 2200D 22025 22P0
 Bug kept: 2201B 2201W 2201X 2202H 2202G 22009 2200C 2200G 22004 22002 22003 2200H 22026 22001 22011\n\
 Bug kept: 22027 22024 2200F 22P01 22P02 22P03 22P04 22P05 2200L 2200M 2200N 2200S 2200T 22030 22031\n\
 Bug kept: 22032 22033 22034 22035 22036 22037 22038 22039 2203A 2203B 2203C 2203D 2203E 2203F 2203G\n\
-Bug kept: 23000 23001 23502 23503 23514 23P01 24000 27000 2B000 2BP01 2F000 2F005 2F002 2F003 2F004\n\
+Bug kept: 23000 23001 23502 23514 23P01 24000 27000 2B000 2BP01 2F000 2F005 2F002 2F003 2F004\n\
 Bug kept: 34000 38000 38001 38002 38003 38004 39000 39001 39004 39P01 39P02 39P03 40002 42000 42601\n\
 Bug kept: 42846 42803 42P20 42P19 42830 42602 42622 42939 42804 42P18 42P21 42P22 42809 428C9 42703\n\
 Bug kept: 42883 42P01 42P02 42704 42701 42P03 42P04 42723 42P06 42P07 42712 42710 42702 42725 42P08\n\
@@ -107,7 +108,7 @@ Unavailable(ReadOnly) discarded: 25006\n\
 Unavailable(LoginRefused) discarded: 28000 28P01\n\
 Unavailable(NoSuchDatabase) discarded: 3D000 57P04\n\
 Unavailable(NoSchema) discarded: 3F000\n\
-Conflict kept: 40000 40001 40P01 55006 55P03 72000\n\
+Conflict kept: 23503 40000 40001 40P01 55006 55P03 72000\n\
 Unavailable(NotAllowed) discarded: 42501\n\
 Unavailable(OutOfResources) discarded: 53000 53200 53300 53400\n\
 Unavailable(DiskFull) discarded: 53100\n\
