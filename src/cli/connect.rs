@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use tonic::codec::CompressionEncoding;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -152,11 +153,11 @@ impl Client {
     }
 
     pub(super) fn users(&self) -> UserServiceClient<Service> {
-        UserServiceClient::new(self.service.clone())
+        UserServiceClient::new(self.service.clone()).accept_compressed(CompressionEncoding::Gzip)
     }
 
     pub(super) fn tasks(&self) -> TaskServiceClient<Service> {
-        TaskServiceClient::new(self.service.clone())
+        TaskServiceClient::new(self.service.clone()).accept_compressed(CompressionEncoding::Gzip)
     }
 
     pub(super) fn content(&self) -> ContentServiceClient<Service> {

@@ -60,14 +60,14 @@ impl<U: Message + Default> Decoder for ProstDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        U::decode(buf).map(Some).map_err(|_| {
-            let details =
-                ErrorDetails::with_error_info("INVALID_FIELD", "usher", std::collections::HashMap::default());
-            Status::with_error_details(
-                Code::InvalidArgument,
-                "the message cannot be decoded: it is not of the type this RPC takes",
-                details,
-            )
-        })
+        U::decode(buf).map(Some).map_err(|_| undecodable())
     }
+}
+
+/// The refusal of a message that is not of the type its RPC takes, or not complete, or not compressed as it says.
+pub fn undecodable() -> Status {
+    let details =
+        ErrorDetails::with_error_info("INVALID_FIELD", "usher", std::collections::HashMap::default());
+    let text = "the message cannot be decoded: it is damaged, or not of the type this RPC takes";
+    Status::with_error_details(Code::InvalidArgument, text, details)
 }

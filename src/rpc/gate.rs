@@ -1,4 +1,4 @@
-//! What every call passes through before its handler: drain, load, deadline, caller, right; and after it:
+//! What every call passes through before its handler: load, deadline, caller, right; and after it:
 //! panics, tonic's own errors, log and metrics.
 
 use std::borrow::Cow;
@@ -6,17 +6,20 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::task::AtomicWaker;
 use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use prost::bytes::Bytes;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::auth::{self, Right};
@@ -25,6 +28,10 @@ use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Deadline;
 use crate::model::id::AppId;
 use crate::storage::StoreError;
+
+/// Not compressed, though callers accept it: tonic compresses each message of a stream alone.
+const STREAMS_OF_SMALL_MESSAGES: [&str; 2] =
+    ["/usher.v1.TaskService/WatchTask", "/usher.v1.ContentService/ImportContent"];
 
 /// What the gate needs to know.
 #[derive(Clone)]
@@ -37,8 +44,44 @@ pub struct Gate {
     pub slots: Arc<Slots>,
     /// Cancelled when streams are to end.
     pub stop: CancellationToken,
-    /// Calls under way, for the drain to wait for.
-    pub under_way: TaskTracker,
+}
+
+/// The handlers at work for one connection. Where the peer resets a stream, its handler ends a moment later.
+#[derive(Debug, Clone, Default)]
+pub struct Handlers(Arc<AtWork>);
+
+#[derive(Debug, Default)]
+struct AtWork {
+    count: AtomicUsize,
+    /// Of who waits for one to end.
+    waker: AtomicWaker,
+}
+
+impl Handlers {
+    /// Waits until there are fewer than `limit`.
+    pub fn poll_below(&self, limit: usize, context: &mut Context<'_>) -> Poll<()> {
+        let below = || self.0.count.load(Ordering::Acquire) < limit;
+        if below() {
+            return Poll::Ready(());
+        }
+        self.0.waker.register(context.waker());
+        if below() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn begin(&self) -> Handler {
+        self.0.count.fetch_add(1, Ordering::AcqRel);
+        Handler(Arc::clone(&self.0))
+    }
+}
+
+/// A handler at work; ends when dropped.
+struct Handler(Arc<AtWork>);
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.waker.wake();
+    }
 }
 
 /// Calls that are worked on at a time. One app may take half of them, so that it cannot shut out the others.
@@ -68,14 +111,12 @@ pub(super) struct StreamEnd {
     stop: CancellationToken,
     /// The caller's own.
     deadline: Option<Deadline>,
-    /// A drain waits for the stream as for any call, or its last word would be cut off.
-    _under_way: Option<TaskTrackerToken>,
 }
 
 impl StreamEnd {
     /// Takes it out of a request.
     pub(super) fn of<M>(request: &mut tonic::Request<M>) -> Self {
-        let none = Self { stop: CancellationToken::new(), deadline: None, _under_way: None };
+        let none = Self { stop: CancellationToken::new(), deadline: None };
         request.extensions_mut().remove().unwrap_or(none)
     }
 
@@ -129,21 +170,25 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let gate = self.gate.clone();
+        let at_work = request.extensions().get().map(Handlers::begin);
         if auth::is_public(request.uri().path()) {
             return Box::pin(async move {
                 // A peer that never ends its request is not waited for; streams have answered by then.
                 let answered = tokio::time::timeout(gate.timeout, inner.call(request)).await;
-                answered.unwrap_or_else(|_| Ok(status::of(Error::DeadlineExceeded).into_http()))
+                drop(at_work);
+                answered.map_or_else(
+                    |_| Ok(status::of(Error::DeadlineExceeded).into_http()),
+                    |answer| answer.map(|answer| until(gate.stop, in_our_words(answer))),
+                )
             });
         }
         Box::pin(async move {
-            let under_way = gate.under_way.token();
             // Paths come from callers; only those of the table become labels.
             let (begun, right) = (Instant::now(), auth::right_of(request.uri().path()));
             let passed = pass(&gate, inner, request, right).await;
             let answer = passed.unwrap_or_else(|err| status::of(err).into_http());
             observe(right.map_or("unknown", |(rpc, _)| rpc), &answer, begun.elapsed());
-            drop(under_way);
+            drop(at_work);
             Ok(answer)
         })
     }
@@ -162,8 +207,8 @@ where
         // Unknown to us: the router says UNIMPLEMENTED.
         return Ok(inner.call(request).await.unwrap_or_else(|never| match never {}));
     };
-    if gate.stop.is_cancelled() {
-        return Err(Error::Draining);
+    if STREAMS_OF_SMALL_MESSAGES.contains(&rpc) {
+        request.headers_mut().remove("grpc-accept-encoding");
     }
     let _slot = gate.slots.all.try_acquire().map_err(|_| Error::Overloaded)?;
     let asked = asked_timeout(request.headers());
@@ -174,11 +219,7 @@ where
         auth::check(&caller, rpc, right)?;
         let slots = gate.slots.of(caller.app);
         let _slot = slots.try_acquire().map_err(|_| Error::Overloaded)?;
-        let end = StreamEnd {
-            stop: gate.stop.clone(),
-            deadline: asked.map(Deadline::after),
-            _under_way: Some(gate.under_way.token()),
-        };
+        let end = StreamEnd { stop: gate.stop.clone(), deadline: asked.map(Deadline::after) };
         request.extensions_mut().insert(Call { caller, rpc, deadline });
         request.extensions_mut().insert(end);
         Ok(inner.call(request).await.unwrap_or_else(|never| match never {}))
@@ -191,11 +232,49 @@ where
     }
 }
 
-/// tonic's own refusal of a large message has another code than ours, and no reason.
+/// Ends the stream of an answer with SERVER_DRAINING once `stop` is cancelled and nothing more comes at once.
+fn until(stop: CancellationToken, answer: Answer) -> Answer {
+    answer.map(|body| Body::new(Until { body, stop: Box::pin(stop.cancelled_owned()), ended: false }))
+}
+
+/// See [`until`].
+struct Until {
+    body: Body,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    ended: bool,
+}
+
+impl http_body::Body for Until {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        ready!(self.stop.as_mut().poll(context));
+        self.ended = true;
+        let mut trailers = HeaderMap::new();
+        status::draining().add_header(&mut trailers)?;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+}
+
+/// Says tonic's own refusals as ours.
 fn in_our_words(answer: Answer) -> Answer {
     match Status::from_header_map(answer.headers()) {
-        Some(status) if status.code() == Code::OutOfRange => status::message_too_large().into_http(),
-        _ => answer,
+        Some(refusal) => status::translated(&refusal).map_or(answer, Status::into_http),
+        None => answer,
     }
 }
 
@@ -230,6 +309,18 @@ fn observe(rpc: &'static str, answer: &Answer, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_handlers_is_woken_when_one_ends() {
+        let (handlers, mut context) = (Handlers::default(), Context::from_waker(std::task::Waker::noop()));
+        let (first, second) = (handlers.begin(), handlers.clone().begin());
+        assert!(handlers.poll_below(2, &mut context).is_pending());
+        assert!(handlers.poll_below(3, &mut context).is_ready());
+        drop(first);
+        assert!(handlers.poll_below(2, &mut context).is_ready());
+        drop(second);
+        assert!(handlers.poll_below(1, &mut context).is_ready());
+    }
 
     #[test]
     fn timeouts_are_read_as_the_protocol_says() {

@@ -12,15 +12,20 @@ use uuid::Uuid;
 use crate::domain::{Error, Subject};
 use crate::model::reason::Reason;
 use crate::model::violation::{Rule, Violation};
+use crate::proto::codec;
 use crate::storage::StoreError;
 
 /// `ErrorInfo.domain`.
 pub const DOMAIN: &str = "usher";
-/// Violations listed, and the bytes they may take: stock clients drop trailers beyond 8 KiB.
+/// Violations listed.
 const LISTED: usize = 50;
-const LISTED_BYTES: usize = 3_500;
-/// Bytes of the message before it is cut; it travels in the same trailers, percent-encoded.
+/// Characters that message and details may take in the trailers. HPACK makes them a tenth shorter at least, so
+/// that they fit into the 4 KiB that nginx has for the head of an answer; stock clients drop trailers beyond 8 KiB.
+const TRAILER: usize = 4_300;
+/// Bytes of the message before it is cut.
 const MESSAGE_BYTES: usize = 400;
+/// Bytes of the details that are neither message nor violations.
+const OTHER_DETAILS: usize = 200;
 
 /// What a caller is told of `err`.
 pub fn of(err: impl Into<Error>) -> Status {
@@ -37,9 +42,9 @@ pub fn of(err: impl Into<Error>) -> Status {
         Error::UserToken(reason) => vec![FieldViolation::new("token", token_message(*reason))],
         _ => Vec::new(),
     };
-    if !violations.is_empty() {
-        metadata.insert("violations_total".to_owned(), violations.len().to_string());
-        details.set_bad_request(within_limits(violations));
+    let total = violations.len();
+    if total > 0 {
+        metadata.insert("violations_total".to_owned(), total.to_string());
     }
     if let Error::PermissionMissing { rpc, needs } = &err {
         metadata.insert("rpc".to_owned(), (*rpc).to_owned());
@@ -53,6 +58,9 @@ pub fn of(err: impl Into<Error>) -> Status {
         (Error::Store(_), _) => store_message(reason).to_owned(),
         (err, _) => err.to_string(),
     };
+    if total > 0 {
+        details.set_bad_request(within_limits(violations, &message));
+    }
     details.set_error_info(reason.as_str(), DOMAIN, metadata);
     Status::with_error_details(code_of(reason, &err), message, details)
 }
@@ -62,9 +70,20 @@ pub fn draining() -> Status {
     of(Error::Draining)
 }
 
-/// A message of ours over the size that is taken; tonic says `OUT_OF_RANGE` there.
-pub fn message_too_large() -> Status {
-    of(Error::TooLarge("the message is larger than this server takes; send less at a time"))
+/// A refusal of tonic in our words: it has no reason, and another code than ours, INTERNAL where the caller's
+/// bytes are damaged. `None` for refusals of ours, and for those that need no other words.
+pub fn translated(refusal: &Status) -> Option<Status> {
+    if !refusal.details().is_empty() {
+        return None;
+    }
+    match refusal.code() {
+        // Before and after decompression.
+        Code::OutOfRange | Code::ResourceExhausted => {
+            Some(of(Error::TooLarge("the message is larger than this server takes; send less at a time")))
+        }
+        Code::Internal => Some(codec::undecodable()),
+        _ => None,
+    }
 }
 
 fn reason_of(err: &Error) -> Reason {
@@ -175,16 +194,25 @@ fn of_subject(subject: &Subject) -> FieldViolation {
     FieldViolation::new(subject.field.clone(), description)
 }
 
-fn within_limits(violations: Vec<FieldViolation>) -> Vec<FieldViolation> {
+/// The violations that have room beside `message`, which the details repeat. Details travel as base64.
+fn within_limits(violations: Vec<FieldViolation>, message: &str) -> Vec<FieldViolation> {
+    let details = TRAILER.saturating_sub(percent_encoded(message)) / 4 * 3;
+    let room = details.saturating_sub(message.len() + OTHER_DETAILS);
     let mut bytes = 0;
     violations
         .into_iter()
         .take(LISTED)
         .take_while(|violation| {
             bytes += violation.field.len() + violation.description.len() + 8;
-            bytes <= LISTED_BYTES
+            bytes <= room
         })
         .collect()
+}
+
+/// Characters of a `grpc-message` in the trailers.
+fn percent_encoded(message: &str) -> usize {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte);
+    message.bytes().map(|byte| if plain(byte) { 1 } else { 3 }).sum()
 }
 
 /// What is wrong, and what to do. No wildcard arm: a new reason does not compile until it has a sentence.
@@ -345,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_stay_below_what_stock_clients_read() {
+    fn long_lists_stay_below_what_proxies_and_stock_clients_read() {
         let field = "users[499].custom.".to_owned() + &"\u{10400}".repeat(180);
         let violations = (0..500).map(|_| Violation {
             field: field.clone(),
@@ -353,9 +381,8 @@ mod tests {
             rule: Rule::Invalid,
         });
         let status = of(Error::Invalid(violations.collect()));
-        // Details travel in base64, the message percent-encoded.
-        let trailers = status.details().len() * 4 / 3 + status.message().len() * 3;
-        assert!(trailers < 7_500, "{trailers}");
+        let trailer = percent_encoded(status.message()) + status.details().len().div_ceil(3) * 4;
+        assert!((TRAILER / 2..=TRAILER).contains(&trailer), "{trailer}");
         assert!(status.message().ends_with("... (and 499 more)"), "{}", status.message());
         let details = status.get_error_details();
         assert_eq!(details.error_info().unwrap().metadata["violations_total"], "500");

@@ -12,6 +12,9 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
 use super::text_file::{Source, read_text};
 
+/// Where usher keeps its files unless it is set.
+pub(super) const DEFAULT_DATA_DIR: &str = "./usher-data";
+
 /// Settings of `usher serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -20,14 +23,14 @@ pub struct Config {
     pub config: Option<PathBuf>,
 
     /// Where usher keeps its files: the embedded database, the master key made at the first start, secrets.
-    #[arg(long, env = "USHER_DATA_DIR", value_name = "DIR", default_value = "./usher-data")]
+    #[arg(long, env = "USHER_DATA_DIR", value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub data_dir: PathBuf,
 
     /// Address and port of the gRPC API; port 0 takes a free one.
     #[arg(long, env = "USHER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
 
-    /// Address and port of the operations listener: Prometheus metrics over HTTP. Not set: none.
+    /// Address and port of the operations listener: /livez, /readyz and /metrics over HTTP. Not set: none.
     #[arg(long, env = "USHER_OPS_LISTEN", value_name = "ADDR")]
     pub ops_listen: Option<SocketAddr>,
 

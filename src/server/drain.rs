@@ -1,25 +1,23 @@
 //! Going down in good order, within a bound.
 //!
-//! Neither an open health watch nor a silent connection may keep a server alive, and tonic's own graceful
-//! end waits for both: what is left after the calls under way have ended is cut off.
+//! Connections are asked to end (GOAWAY) before anything else: calls that were on the way are served, and each
+//! connection ends when its calls have. Streams end with `SERVER_DRAINING`, so that they go on elsewhere. Peers
+//! that do not heed any of it are cut off: see [`super::connection`].
 
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::health;
+use super::ops::Operations;
 use crate::domain::Domain;
 use crate::engine::Background;
-use crate::model::clock::Deadline;
 use crate::storage::Store;
 
-/// Time for the last frames to leave, once nothing is under way: a moment at least, and this long where the
-/// grace period has it. A caller that reads slowly still gets its stream's last word.
-const FLUSH: Duration = Duration::from_secs(5);
+/// Time for the last frames to leave where the grace period has none for them.
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// Time for the database to let go.
@@ -34,10 +32,12 @@ pub(super) struct Drain {
     pub(super) grace: Duration,
     /// Ends the probe that sets health.
     pub(super) probing: CancellationToken,
-    /// Stops accepting.
-    pub(super) accepting: CancellationToken,
-    pub(super) under_way: TaskTracker,
+    /// Stops accepting, and asks every connection to end.
+    pub(super) connections: CancellationToken,
     pub(super) background: Background,
+    /// Serves probes to the end.
+    pub(super) operations: Option<Operations>,
+    /// Ends when every connection has ended.
     pub(super) server: JoinHandle<Result<(), tonic::transport::Error>>,
     pub(super) domain: Domain,
     pub(super) store: Store,
@@ -50,21 +50,16 @@ impl Drain {
         health::set(&self.health, ServingStatus::NotServing).await;
         tokio::time::sleep(self.delay).await;
 
-        self.accepting.cancel();
-        // Streams end with SERVER_DRAINING, workers at their next batch boundary.
+        self.connections.cancel();
+        // Streams end, workers at their next batch boundary.
         self.background.stop.cancel();
         self.background.running.close();
-        self.under_way.close();
         let ended = async {
-            self.under_way.wait().await;
+            let _ = (&mut self.server).await;
             self.background.running.wait().await;
         };
-        let grace = Deadline::after(self.grace);
-        if tokio::time::timeout(grace.left(), ended).await.is_err() {
+        if tokio::time::timeout(self.grace.max(MOMENT), ended).await.is_err() {
             tracing::warn!("calls or batches were still under way at the end of the grace period");
-        }
-        let flush = grace.left().clamp(MOMENT, FLUSH);
-        if tokio::time::timeout(flush, &mut self.server).await.is_err() {
             self.server.abort();
         }
         // What calls until now have seen of users.
@@ -75,5 +70,6 @@ impl Drain {
         if tokio::time::timeout(CLOSE, self.store.close()).await.is_err() {
             tracing::warn!("the database did not let go of its connections in time");
         }
+        drop(self.operations);
     }
 }

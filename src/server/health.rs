@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus as Overall;
+use tonic_health::pb::health_server::{Health as _, HealthServer};
+use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::model::clock::{AnchoredClock, Timestamp};
 use crate::proto::v1::app_service_server::AppServiceServer;
@@ -30,6 +34,21 @@ const NAMES: [&str; 6] = [
     ContentServiceServer::<Content>::NAME,
     AppServiceServer::<Apps>::NAME,
 ];
+
+/// What sets health, and the service that says it; `NOT_SERVING` at first.
+pub(super) async fn reporter() -> (HealthReporter, HealthServer<HealthService>) {
+    let reporter = HealthReporter::new();
+    set(&reporter, ServingStatus::NotServing).await;
+    let service = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+    (reporter, service)
+}
+
+/// Whether the server as a whole is `SERVING`.
+pub(super) async fn is_serving(reporter: &HealthReporter) -> bool {
+    let service = HealthService::from_health_reporter(reporter.clone());
+    let overall = service.check(Request::new(HealthCheckRequest::default())).await;
+    overall.is_ok_and(|answer| answer.get_ref().status() == Overall::Serving)
+}
 
 /// Tells everybody who asks or watches.
 pub(super) async fn set(reporter: &HealthReporter, status: ServingStatus) {

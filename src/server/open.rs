@@ -32,6 +32,9 @@ pub enum StartError {
     /// The database.
     #[error("the database cannot be used: {0}")]
     Store(#[from] StoreError),
+    /// The operations listener's address.
+    #[error("cannot listen on {0} for operations: {1}; `--ops-listen` takes another address")]
+    Operations(std::net::SocketAddr, std::io::Error),
     /// An address.
     #[error("cannot listen on {0}: {1}; `--listen` takes another address")]
     Listen(std::net::SocketAddr, std::io::Error),

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use super::config::{Config, Reflection};
-use super::connection::Timed;
+use super::connection::{RESETS_PER_SECOND, Terms};
 use super::drain::Drain;
 use super::first_start::{DefaultKey, default_key, first_key};
+use super::listen::{Reserved, accept};
 use super::open::{Opened, StartError, open};
+use super::ops::Operations;
 use super::{health, telemetry};
 use crate::domain::vault::stored;
 use crate::domain::{Domain, jobs};
@@ -34,22 +35,27 @@ use crate::rpc::gate::{Gate, Slots};
 use crate::rpc::{Apps, Content, Tasks, Tokens, Users};
 use crate::storage::backend::sqlite::Sharing;
 
+/// A service that takes compressed messages, and answers so where the caller accepts it. The limit on messages
+/// counts after decompression.
+macro_rules! gzip {
+    ($service:expr) => {
+        $service.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
+    };
+}
+
 /// Dead peers are noticed: asked so often, given so long.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait after a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of request headers taken.
 const MAX_HEADERS: u32 = 16 * 1024;
 /// Bytes a peer may send ahead: per stream, and in all its streams.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
-/// Streams a peer has opened and reset at once, before the connection is cut (CVE-2023-44487).
-const MAX_PENDING_RESETS: usize = 20;
 
 /// A server that takes calls.
 pub struct Running {
     address: SocketAddr,
+    backend: &'static str,
     default_key: Option<DefaultKey>,
     drain: Drain,
 }
@@ -69,15 +75,20 @@ impl Running {
 /// Serves until SIGTERM or Ctrl-C, then drains.
 pub async fn run(config: Config) -> Result<(), StartError> {
     telemetry::init(&config)?;
-    if let Some(address) = config.ops_listen {
-        telemetry::serve_metrics(address)?;
-    }
     // Before anything is told to be ready: a signal must not be lost.
     let listen =
         |kind| signal(kind).map_err(|err| StartError::Other(format!("cannot wait for signals: {err}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let data_dir = config.data_dir.clone();
     let mut server = start(config).await?;
-    super::greeting::print(server.address, server.default_key.as_ref());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address = %server.address,
+        backend = server.backend,
+        operations = server.drain.operations.as_ref().map(|operations| operations.address().to_string()),
+        "serving"
+    );
+    super::greeting::print(server.address, &data_dir, server.default_key.as_ref());
 
     let failed = tokio::select! {
         _ = terminate.recv() => None,
@@ -98,6 +109,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 /// Starts a server and returns once it takes calls.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let first_key = first_key(&config)?;
+    // Before anything is made: an address that is taken leaves nothing behind.
+    let reserved = Reserved::take(config.listen).map_err(|err| StartError::Listen(config.listen, err))?;
+    let address = reserved.address();
+    let (reporter, health_service) = health::reporter().await;
+    let operations = match config.ops_listen {
+        Some(address) => Some(operate(address, &reporter).await?),
+        None => None,
+    };
+
     let opened = open(&config, Sharing::Exclusive).await?;
     let default_key = default_key(&opened, &config, &first_key).await?;
     let Opened { store, vault } = opened;
@@ -126,35 +146,38 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         timeout: config.request_timeout,
         slots: Arc::new(Slots::new(config.max_concurrent_calls as usize)),
         stop: background.stop.clone(),
-        under_way: TaskTracker::new(),
     };
-    let under_way = gate.under_way.clone();
 
-    let listener =
-        TcpListener::bind(config.listen).await.map_err(|err| StartError::Listen(config.listen, err))?;
-    let address = listener.local_addr().map_err(|err| StartError::Listen(config.listen, err))?;
-    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let listener = reserved.listen().map_err(|err| StartError::Listen(config.listen, err))?;
     health::set(&reporter, ServingStatus::Serving).await;
     let probing = CancellationToken::new();
     background.running.spawn(health::follow(reporter.clone(), store.clone(), clock, probing.clone()));
 
-    let routes = services(domain.clone(), &config).add_service(health_service);
+    let routes = services(domain.clone(), &config).add_service(gzip!(health_service));
     let routes = with_reflection(routes, &config, address)?;
-    let accepting = CancellationToken::new();
-    let server = serve(&config, listener, gate, routes, accepting.clone());
+    let connections = CancellationToken::new();
+    let server = serve(&config, listener, gate, routes, connections.clone());
+    let backend = if store.backend().is_exclusive() { "sqlite" } else { "postgres" };
     let drain = Drain {
         health: reporter,
         delay: config.drain_delay,
         grace: config.drain_grace,
         probing,
-        accepting,
-        under_way,
+        connections,
         background,
+        operations,
         server,
         domain,
         store,
     };
-    Ok(Running { address, default_key, drain })
+    Ok(Running { address, backend, default_key, drain })
+}
+
+async fn operate(address: SocketAddr, health: &HealthReporter) -> Result<Operations, StartError> {
+    let metrics = telemetry::metrics()?;
+    let failed = |err| StartError::Operations(address, err);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    Operations::start(listener, health.clone(), metrics).map_err(failed)
 }
 
 fn engine_settings(config: &Config) -> Settings {
@@ -170,11 +193,11 @@ fn engine_settings(config: &Config) -> Settings {
 fn services(domain: Domain, config: &Config) -> Routes {
     let max = config.max_message_bytes as usize;
     let content = Content { domain: domain.clone(), timeout: config.request_timeout };
-    Routes::new(UserServiceServer::new(Users(domain.clone())).max_decoding_message_size(max))
-        .add_service(TokenServiceServer::new(Tokens(domain.clone())).max_decoding_message_size(max))
-        .add_service(AppServiceServer::new(Apps(domain.clone())).max_decoding_message_size(max))
-        .add_service(TaskServiceServer::new(Tasks(domain)).max_decoding_message_size(max))
-        .add_service(ContentServiceServer::new(content).max_decoding_message_size(max))
+    Routes::new(gzip!(UserServiceServer::new(Users(domain.clone()))).max_decoding_message_size(max))
+        .add_service(gzip!(TokenServiceServer::new(Tokens(domain.clone()))).max_decoding_message_size(max))
+        .add_service(gzip!(AppServiceServer::new(Apps(domain.clone()))).max_decoding_message_size(max))
+        .add_service(gzip!(TaskServiceServer::new(Tasks(domain))).max_decoding_message_size(max))
+        .add_service(gzip!(ContentServiceServer::new(content)).max_decoding_message_size(max))
 }
 
 fn with_reflection(routes: Routes, config: &Config, address: SocketAddr) -> Result<Routes, StartError> {
@@ -195,8 +218,8 @@ fn with_reflection(routes: Routes, config: &Config, address: SocketAddr) -> Resu
     };
     let fail = |err: tonic_reflection::server::Error| StartError::Other(format!("reflection: {err}"));
     Ok(routes
-        .add_service(builder().build_v1().map_err(fail)?)
-        .add_service(builder().build_v1alpha().map_err(fail)?))
+        .add_service(gzip!(builder().build_v1().map_err(fail)?))
+        .add_service(gzip!(builder().build_v1alpha().map_err(fail)?)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "ends with the drain, which holds the handle")]
@@ -205,34 +228,25 @@ fn serve(
     listener: TcpListener,
     gate: Gate,
     routes: Routes,
-    accepting: CancellationToken,
+    drain: CancellationToken,
 ) -> tokio::task::JoinHandle<Result<(), tonic::transport::Error>> {
-    let within = config.handshake_timeout;
-    let incoming = TcpListenerStream::new(listener).then(move |accepted| async move {
-        if let Err(err) = &accepted {
-            // Out of file descriptors, most likely: asking again at once would only burn a core.
-            tracing::warn!(error = %err, "a connection could not be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-        accepted.map(|stream| {
-            // Small frames leave at once; failing to say so costs time only.
-            stream.set_nodelay(true).ok();
-            Timed::new(stream, within)
-        })
-    });
+    let terms =
+        Terms { handshake: config.handshake_timeout, max_handlers: 2 * config.max_streams as usize, drain };
     let mut builder = Server::builder()
         .max_concurrent_streams(Some(config.max_streams))
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_PATIENCE))
         .http2_max_header_list_size(Some(MAX_HEADERS))
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        // Of streams that wait to be begun. The library's 20 cut off a proxy as soon as the server was busy for
+        // the 3 ms of its callers' deadlines.
+        .http2_max_pending_accept_reset_streams(Some(RESETS_PER_SECOND as usize))
         .initial_stream_window_size(Some(STREAM_WINDOW))
         .initial_connection_window_size(Some(CONNECTION_WINDOW));
     if let Some(age) = config.max_connection_age {
         builder = builder.max_connection_age(age);
     }
     let served = builder.layer(gate).add_routes(routes);
-    tokio::spawn(
-        async move { served.serve_with_incoming_shutdown(incoming, accepting.cancelled_owned()).await },
-    )
+    // The drain ends the connections that come in, upon which those there are are asked to end.
+    let incoming = accept(listener, terms);
+    tokio::spawn(async move { served.serve_with_incoming_shutdown(incoming, std::future::pending()).await })
 }

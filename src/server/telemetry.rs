@@ -1,9 +1,9 @@
-//! Logs to standard error, metrics on the operations listener. Set up once per process.
+//! Logs to standard error, metrics for the operations listener. Set up once per process.
 
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, ConfigError, LogFormat};
@@ -30,10 +30,14 @@ pub fn init(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Serves Prometheus metrics at `/metrics` of `address`. Needs a runtime.
-pub fn serve_metrics(address: SocketAddr) -> Result<(), ConfigError> {
-    PrometheusBuilder::new()
-        .with_http_listener(address)
-        .install()
-        .map_err(|err| ConfigError(format!("metrics cannot be served on {address}: {err}")))
+/// The metrics of this process, which are collected from the first call on.
+pub(super) fn metrics() -> Result<PrometheusHandle, ConfigError> {
+    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = METRICS.get() {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|err| ConfigError(format!("metrics cannot be collected: {err}")))?;
+    Ok(METRICS.get_or_init(|| handle).clone())
 }

@@ -301,6 +301,18 @@ def every_rpc() -> set[str]:
     return {f"{service.full_name}/{method.name}" for service in services for method in service.methods}
 
 
+def compressed(address: str) -> None:
+    """Calls over a channel that compresses what it sends, and takes answers that are compressed."""
+    with grpc.insecure_channel(address, compression=grpc.Compression.Gzip) as channel:
+        usher = Usher(channel, os.environ["USHER_TOKEN"])
+        people = [{"id": f"zip-{number}", "name": "x" * 100} for number in range(100)]
+        assert len(usher.call("user", "UpsertUsers", {"users": people}).users) == 100
+        got = usher.call("user", "GetUsers", {"userIds": [person["id"] for person in people]})
+        assert len(got.users) == 100 and got.users[0].name == "x" * 100
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE"):
+            usher.call("token", "VerifyToken", {"token": "x" * (5 << 20)})
+
+
 def main() -> None:
     address, protos = sys.argv[1], pathlib.Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as out, grpc.insecure_channel(address) as channel:
@@ -308,6 +320,7 @@ def main() -> None:
         sys.path.insert(0, out)
         usher = Usher(channel, os.environ["USHER_TOKEN"])
         around(channel)
+        compressed(address)
         users(usher)
         tasks(usher)
         tokens(usher, address)

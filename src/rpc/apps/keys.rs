@@ -1,6 +1,6 @@
 //! Keys of an app.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use crate::domain::Domain;
 use crate::domain::apps::keys::{KeyView, NewKey};
@@ -8,7 +8,7 @@ use crate::model::secret;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn create_key(
     domain: &Domain,
@@ -25,7 +25,7 @@ pub(super) async fn create_key(
     let key = decode::checked(bad, Some(key))?;
     let secret = if is_own { String::new() } else { key.secret.clone() };
     let created = domain.create_key(&call, key, !verify_only).await.map_err(status::of)?;
-    Ok(Response::new(pb::CreateKeyResponse { key: Some(encode(created)), secret }))
+    Ok(answer(pb::CreateKeyResponse { key: Some(encode(created)), secret }))
 }
 
 pub(super) async fn list_keys(
@@ -34,7 +34,7 @@ pub(super) async fn list_keys(
 ) -> RpcResult<pb::ListKeysResponse> {
     let (call, pb::ListKeysRequest {}) = decode::open(request)?;
     let keys = domain.list_keys(&call).await.map_err(status::of)?;
-    Ok(Response::new(pb::ListKeysResponse { keys: keys.into_iter().map(encode).collect() }))
+    Ok(answer(pb::ListKeysResponse { keys: keys.into_iter().map(encode).collect() }))
 }
 
 pub(super) async fn retire_key(
@@ -49,7 +49,7 @@ pub(super) async fn retire_key(
     }
     let kid = decode::checked(bad, Some(kid))?;
     let retired = domain.retire_key(&call, kid).await.map_err(status::of)?;
-    Ok(Response::new(pb::RetireKeyResponse { key: Some(encode(retired)) }))
+    Ok(answer(pb::RetireKeyResponse { key: Some(encode(retired)) }))
 }
 
 fn encode(key: KeyView) -> pb::AppKey {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use prost_types::Duration as PbDuration;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use crate::domain::Domain;
 use crate::domain::apps::settings::AppView;
@@ -13,7 +13,7 @@ use crate::model::settings::{
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 /// Ten years.
 const MAX_DAYS: u32 = 3_650;
@@ -25,7 +25,7 @@ pub(super) async fn get_app(
     let (call, pb::GetAppRequest {}) = decode::open(request)?;
     let (view, active) = domain.get_app(&call).await.map_err(status::of)?;
     let monthly_active_users = i64::try_from(active).unwrap_or(i64::MAX);
-    Ok(Response::new(pb::GetAppResponse { app: Some(app(view)), monthly_active_users }))
+    Ok(answer(pb::GetAppResponse { app: Some(app(view)), monthly_active_users }))
 }
 
 pub(super) async fn update_app(
@@ -35,7 +35,7 @@ pub(super) async fn update_app(
     let (call, message) = decode::open(request)?;
     let change = change(message)?;
     let view = domain.update_app(&call, change).await.map_err(status::of)?;
-    Ok(Response::new(pb::UpdateAppResponse { app: Some(app(view)) }))
+    Ok(answer(pb::UpdateAppResponse { app: Some(app(view)) }))
 }
 
 fn app(view: AppView) -> pb::App {

@@ -1,6 +1,6 @@
 //! Reading calls.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use super::Content;
 use crate::domain::content::calls::{CallPage, GetCall};
@@ -9,7 +9,7 @@ use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::json::to_struct;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn get_call(
     content: &Content,
@@ -23,7 +23,7 @@ pub(super) async fn get_call(
     let get = decode::checked(bad, cid.map(|cid| GetCall { cid, limit, page_token }))?;
     let page = content.domain.get_call(&call, get).await.map_err(status::of)?;
     let (call, next_page_token) = encode(page);
-    Ok(Response::new(pb::GetCallResponse { call: Some(call), next_page_token }))
+    Ok(answer(pb::GetCallResponse { call: Some(call), next_page_token }))
 }
 
 fn encode(page: CallPage) -> (pb::Call, String) {

@@ -1,6 +1,6 @@
 //! Reading channels.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::Domain;
@@ -9,7 +9,7 @@ use crate::model::content::parse_channel_cid;
 use crate::model::id::{UserId, parse_word};
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 /// Members that can name a distinct channel.
 const MAX_MEMBERS: usize = 1_000;
@@ -21,7 +21,7 @@ pub(super) async fn get_channel(
     let (call, message) = decode::open(request)?;
     let page = domain.get_channel(&call, parse(message)?).await.map_err(status::of)?;
     let (channel, next_page_token) = encode::channel(page);
-    Ok(Response::new(pb::GetChannelResponse { channel: Some(channel), next_page_token }))
+    Ok(answer(pb::GetChannelResponse { channel: Some(channel), next_page_token }))
 }
 
 fn parse(message: pb::GetChannelRequest) -> Result<GetChannel, Status> {

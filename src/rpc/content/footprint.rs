@@ -1,12 +1,12 @@
 //! Counting what a user has.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use crate::domain::Domain;
 use crate::model::footprint::Footprint;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn get_footprint(
     domain: &Domain,
@@ -17,7 +17,7 @@ pub(super) async fn get_footprint(
     let user = decode::user_id("user_id", message.user_id, &mut bad);
     let user = decode::checked(bad, user)?;
     let footprint = domain.get_footprint(&call, &user).await.map_err(status::of)?;
-    Ok(Response::new(pb::GetFootprintResponse { footprint: Some(encode(footprint)) }))
+    Ok(answer(pb::GetFootprintResponse { footprint: Some(encode(footprint)) }))
 }
 
 fn encode(counted: Footprint) -> pb::Footprint {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::Content;
 use crate::domain::content::import::{Ack, Begin, Import, ImportMode, RawItem};
@@ -144,14 +144,9 @@ impl Inbound {
         tokio::select! {
             biased;
             over = self.end.reached() => Err(over),
-            message = self.messages.message() => message.map_err(in_our_words),
+            message = self.messages.message() => message.map_err(|refusal| status::translated(&refusal).unwrap_or(refusal)),
         }
     }
-}
-
-/// tonic's own refusal of a large message has another code than ours, and no reason.
-fn in_our_words(status: Status) -> Status {
-    if status.code() == Code::OutOfRange { status::message_too_large() } else { status }
 }
 
 fn parse_start(start: pb::ImportStart) -> Result<Begin, Status> {

@@ -1,7 +1,7 @@
 //! Reading the messages of a channel.
 
 use prost::Message as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::content::messages::{FoundMessages, ListMessages};
@@ -9,7 +9,7 @@ use crate::domain::{Call, Domain};
 use crate::model::content::parse_channel_cid;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{MAX_ANSWER, RpcResult, decode, status};
+use crate::rpc::{MAX_ANSWER, RpcResult, answer, decode, status};
 
 /// What a page weighs beside its messages.
 const MARGIN: usize = 4 * 1024;
@@ -21,7 +21,7 @@ pub(super) async fn list_messages(
     let (call, message) = decode::open(request)?;
     let list = parse(message)?;
     let found = domain.list_messages(&call, &list).await.map_err(status::of)?;
-    Ok(Response::new(cut(domain, &call, &list, found)))
+    Ok(answer(cut(domain, &call, &list, found)))
 }
 
 fn parse(message: pb::ListMessagesRequest) -> Result<ListMessages, Status> {

@@ -1,11 +1,11 @@
 //! Cancelling and retrying.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use super::encode;
 use crate::domain::Domain;
 use crate::proto::v1 as pb;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn cancel_task(
     domain: &Domain,
@@ -14,7 +14,7 @@ pub(super) async fn cancel_task(
     let (call, message) = decode::open(request)?;
     let id = decode::task_id(&message.task_id)?;
     let task = domain.cancel_task(&call, id).await.map_err(status::of)?;
-    Ok(Response::new(pb::CancelTaskResponse { task: Some(encode::task(&task)) }))
+    Ok(answer(pb::CancelTaskResponse { task: Some(encode::task(&task)) }))
 }
 
 pub(super) async fn retry_task(
@@ -24,5 +24,5 @@ pub(super) async fn retry_task(
     let (call, message) = decode::open(request)?;
     let id = decode::task_id(&message.task_id)?;
     let task = domain.retry_task(&call, id).await.map_err(status::of)?;
-    Ok(Response::new(pb::RetryTaskResponse { task: Some(encode::task(&task)) }))
+    Ok(answer(pb::RetryTaskResponse { task: Some(encode::task(&task)) }))
 }

@@ -1,6 +1,6 @@
 //! Reading tasks and their items.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::Domain;
@@ -8,7 +8,7 @@ use crate::domain::tasks::{ListTaskItems, ListTasks};
 use crate::model::task::{Outcome, TaskState};
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 /// Kinds that can be asked for at once, and the longest name of one.
 const MAX_KINDS: usize = 100;
@@ -21,7 +21,7 @@ pub(super) async fn get_task(
     let (call, message) = decode::open(request)?;
     let id = decode::task_id(&message.task_id)?;
     let task = domain.get_task(&call, id).await.map_err(status::of)?;
-    Ok(Response::new(pb::GetTaskResponse { task: Some(encode::task(&task)) }))
+    Ok(answer(pb::GetTaskResponse { task: Some(encode::task(&task)) }))
 }
 
 pub(super) async fn list_tasks(
@@ -30,7 +30,7 @@ pub(super) async fn list_tasks(
 ) -> RpcResult<pb::ListTasksResponse> {
     let (call, message) = decode::open(request)?;
     let page = domain.list_tasks(&call, list(message)?).await.map_err(status::of)?;
-    Ok(Response::new(pb::ListTasksResponse {
+    Ok(answer(pb::ListTasksResponse {
         tasks: page.rows.iter().map(encode::task).collect(),
         next_page_token: page.next_page_token.unwrap_or_default(),
     }))
@@ -42,7 +42,7 @@ pub(super) async fn list_task_items(
 ) -> RpcResult<pb::ListTaskItemsResponse> {
     let (call, message) = decode::open(request)?;
     let page = domain.list_task_items(&call, list_items(message)?).await.map_err(status::of)?;
-    Ok(Response::new(pb::ListTaskItemsResponse {
+    Ok(answer(pb::ListTaskItemsResponse {
         items: page.rows.into_iter().map(encode::item).collect(),
         next_page_token: page.next_page_token.unwrap_or_default(),
     }))

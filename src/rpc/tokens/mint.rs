@@ -1,7 +1,7 @@
 //! Minting tokens.
 
 use prost_types::{Duration as PbDuration, Struct};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use crate::domain::Domain;
 use crate::domain::tokens::mint::{CallGrant, CreateToken, check_claims};
@@ -10,7 +10,7 @@ use crate::model::json::normalise;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, json, status, time};
+use crate::rpc::{RpcResult, answer, decode, json, status, time};
 
 const MAX_CALLS: usize = 100;
 
@@ -23,7 +23,7 @@ pub(super) async fn create_user_token(
     let command = command(user_id, None, validity, claims, Violations::new())?;
     let minted = domain.create_token(&call, command).await.map_err(status::of)?;
     let expires_at = Some(to_timestamp(minted.expires_at));
-    Ok(Response::new(pb::CreateUserTokenResponse { token: minted.token, expires_at }))
+    Ok(answer(pb::CreateUserTokenResponse { token: minted.token, expires_at }))
 }
 
 pub(super) async fn create_call_token(
@@ -37,7 +37,7 @@ pub(super) async fn create_call_token(
     let command = command(user_id, Some(grant), validity, claims, bad)?;
     let minted = domain.create_token(&call, command).await.map_err(status::of)?;
     let expires_at = Some(to_timestamp(minted.expires_at));
-    Ok(Response::new(pb::CreateCallTokenResponse { token: minted.token, expires_at }))
+    Ok(answer(pb::CreateCallTokenResponse { token: minted.token, expires_at }))
 }
 
 fn command(

@@ -1,13 +1,13 @@
 //! Revoking tokens.
 
 use prost_types::Timestamp as PbTimestamp;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use crate::domain::Domain;
 use crate::model::revocation::Revocation;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{RpcResult, decode, status, time};
+use crate::rpc::{RpcResult, answer, decode, status, time};
 
 const MAX_IDS: usize = 500;
 
@@ -22,7 +22,7 @@ pub(super) async fn revoke_user_tokens(
     let revocation = revocation(domain, issued_before, clear, &mut bad);
     let users = decode::checked(bad, Some(users))?;
     domain.revoke_user_tokens(&call, users, revocation).await.map_err(status::of)?;
-    Ok(Response::new(pb::RevokeUserTokensResponse {}))
+    Ok(answer(pb::RevokeUserTokensResponse {}))
 }
 
 pub(super) async fn revoke_app_tokens(
@@ -32,7 +32,7 @@ pub(super) async fn revoke_app_tokens(
     let (call, message) = decode::open(request)?;
     let revocation = app_revocation(domain, message)?;
     domain.revoke_app_tokens(&call, revocation).await.map_err(status::of)?;
-    Ok(Response::new(pb::RevokeAppTokensResponse {}))
+    Ok(answer(pb::RevokeAppTokensResponse {}))
 }
 
 fn app_revocation(domain: &Domain, message: pb::RevokeAppTokensRequest) -> Result<Revocation, Status> {

@@ -1,6 +1,6 @@
 //! Judging tokens.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use crate::domain::Domain;
 use crate::model::clock::Timestamp;
@@ -8,7 +8,7 @@ use crate::proto::v1 as pb;
 use crate::rpc::auth::permissions;
 use crate::rpc::json::to_struct;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn verify_token(
     domain: &Domain,
@@ -17,7 +17,7 @@ pub(super) async fn verify_token(
     let (call, message) = decode::open(request)?;
     let verdict = domain.verify_token(&call, &message.token).await.map_err(status::of)?;
     let date = |seconds| Timestamp::from_parts(seconds, 0).map(to_timestamp);
-    Ok(Response::new(pb::VerifyTokenResponse {
+    Ok(answer(pb::VerifyTokenResponse {
         valid: verdict.reason.is_none(),
         reason: verdict.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
         user_id: verdict.user_id.unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Deactivating and reactivating many users, as a task.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use crate::domain::Domain;
 use crate::domain::users::bulk_lifecycle::MoveUsers;
@@ -9,7 +9,7 @@ use crate::model::lifecycle::Move;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::tasks::encode::task;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 const MAX_IDS: usize = 10_000;
 
@@ -29,7 +29,7 @@ pub(super) async fn deactivate_users(
     let asked = Asked { user_ids, created_by_id, reason, request_id: Some(request_id) };
     let command = command(Move::Deactivate, asked, Marks { messages, channels })?;
     let accepted = domain.move_users(&call, command).await.map_err(status::of)?;
-    Ok(Response::new(pb::DeactivateUsersResponse { task: Some(task(&accepted)) }))
+    Ok(answer(pb::DeactivateUsersResponse { task: Some(task(&accepted)) }))
 }
 
 pub(super) async fn reactivate_users(
@@ -48,7 +48,7 @@ pub(super) async fn reactivate_users(
     let asked = Asked { user_ids, created_by_id, reason, request_id: Some(request_id) };
     let command = command(Move::Reactivate, asked, Marks { messages, channels })?;
     let accepted = domain.move_users(&call, command).await.map_err(status::of)?;
-    Ok(Response::new(pb::ReactivateUsersResponse { task: Some(task(&accepted)) }))
+    Ok(answer(pb::ReactivateUsersResponse { task: Some(task(&accepted)) }))
 }
 
 /// What all requests for a task have in common.

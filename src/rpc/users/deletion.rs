@@ -1,6 +1,6 @@
 //! Deleting users.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::bulk_lifecycle::Asked;
 use crate::domain::Domain;
@@ -10,7 +10,7 @@ use crate::model::id::UserId;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::tasks::encode::task;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn delete_users(
     domain: &Domain,
@@ -26,7 +26,7 @@ pub(super) async fn delete_users(
         let accepted = domain.delete_users(&call, command).await.map_err(status::of)?;
         pb::DeleteUsersResponse { task: Some(task(&accepted)), preview: None }
     };
-    Ok(Response::new(response))
+    Ok(answer(response))
 }
 
 fn parse(message: pb::DeleteUsersRequest) -> Result<DeleteUsers, Status> {

@@ -1,6 +1,6 @@
 //! Making guests.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::{encode, upsert};
 use crate::domain::Domain;
@@ -9,7 +9,7 @@ use crate::model::role;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, decode, status, time};
+use crate::rpc::{RpcResult, answer, decode, status, time};
 
 pub(super) async fn create_guest(
     domain: &Domain,
@@ -17,7 +17,7 @@ pub(super) async fn create_guest(
 ) -> RpcResult<pb::CreateGuestResponse> {
     let (call, message) = decode::open(request)?;
     let (user, minted) = domain.create_guest(&call, command(message)?).await.map_err(status::of)?;
-    Ok(Response::new(pb::CreateGuestResponse {
+    Ok(answer(pb::CreateGuestResponse {
         user: Some(encode::user(user)),
         token: minted.token,
         expires_at: Some(to_timestamp(minted.expires_at)),

@@ -1,6 +1,6 @@
 //! Deactivating and reactivating one user.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::Domain;
@@ -11,7 +11,7 @@ use crate::model::lifecycle::Move;
 use crate::model::user::checked_name;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn deactivate_user(
     domain: &Domain,
@@ -30,7 +30,7 @@ pub(super) async fn deactivate_user(
     let asked = Asked { user_id, created_by_id, reason, name, marks, expected_version };
     let moved = domain.move_user(&call, command(Move::Deactivate, asked)?).await.map_err(status::of)?;
     let (user, task_id) = told(moved);
-    Ok(Response::new(pb::DeactivateUserResponse { user, task_id }))
+    Ok(answer(pb::DeactivateUserResponse { user, task_id }))
 }
 
 pub(super) async fn reactivate_user(
@@ -51,7 +51,7 @@ pub(super) async fn reactivate_user(
     let asked = Asked { user_id, created_by_id, reason, name, marks, expected_version };
     let moved = domain.move_user(&call, command(Move::Reactivate, asked)?).await.map_err(status::of)?;
     let (user, task_id) = told(moved);
-    Ok(Response::new(pb::ReactivateUserResponse { user, task_id }))
+    Ok(answer(pb::ReactivateUserResponse { user, task_id }))
 }
 
 fn told(moved: Moved) -> (Option<pb::User>, String) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::Domain;
@@ -11,7 +11,7 @@ use crate::model::clock::Timestamp;
 use crate::model::patch::Patch;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{MAX_ANSWER, RpcResult, decode, json, status};
+use crate::rpc::{MAX_ANSWER, RpcResult, answer, decode, json, status};
 
 const MAX_USERS: usize = 500;
 
@@ -23,7 +23,7 @@ pub(super) async fn update_users_partial(
     let users = command(message, domain.now())?;
     let users = domain.update_users_partial(&call, users, MAX_ANSWER).await.map_err(status::of)?;
     let users = users.into_iter().map(encode::user).collect();
-    Ok(Response::new(pb::UpdateUsersPartialResponse { users }))
+    Ok(answer(pb::UpdateUsersPartialResponse { users }))
 }
 
 fn command(message: pb::UpdateUsersPartialRequest, now: Timestamp) -> Result<Vec<UpdateUser>, Status> {

@@ -1,6 +1,6 @@
 //! Connecting users, keeping them alive, and disconnecting them.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use super::encode;
 use crate::domain::users::presence::{Connect, Ended};
@@ -9,7 +9,7 @@ use crate::model::clock::Timestamp;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
-use crate::rpc::{RpcResult, auth, decode, status};
+use crate::rpc::{RpcResult, answer, auth, decode, status};
 
 const MAX_SESSIONS: usize = 1_000;
 
@@ -22,7 +22,7 @@ pub(super) async fn connect_user(
     let who = who(&call, own, message).map_err(status::of)?;
     let connected = domain.connect_user(&call, who).await.map_err(status::of)?;
     let expires_at = connected.expires_at.and_then(|seconds| Timestamp::from_parts(seconds, 0));
-    Ok(Response::new(pb::ConnectUserResponse {
+    Ok(answer(pb::ConnectUserResponse {
         user: connected.user.map(encode::user),
         permissions: auth::permissions(&connected.role),
         role: connected.role,
@@ -65,7 +65,7 @@ pub(super) async fn keep_alive(
     let ended = domain.keep_alive(&call, session_ids).await.map_err(status::of)?;
     let encode =
         |Ended { session_id, reason }| pb::EndedSession { session_id, reason: reason.as_str().to_owned() };
-    Ok(Response::new(pb::KeepAliveResponse { ended: ended.into_iter().map(encode).collect() }))
+    Ok(answer(pb::KeepAliveResponse { ended: ended.into_iter().map(encode).collect() }))
 }
 
 pub(super) fn disconnect_user(
@@ -74,5 +74,5 @@ pub(super) fn disconnect_user(
 ) -> RpcResult<pb::DisconnectUserResponse> {
     let (call, message) = decode::open(request)?;
     domain.disconnect_user(&call, &message.session_id).map_err(status::of)?;
-    Ok(Response::new(pb::DisconnectUserResponse {}))
+    Ok(answer(pb::DisconnectUserResponse {}))
 }

@@ -1,7 +1,7 @@
 //! Finding users.
 
 use prost::Message as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::{Call, Domain, Error};
@@ -9,7 +9,7 @@ use crate::model::filter::{self, Filter};
 use crate::model::query::{Direction, IdBounds, UserQuery, ValueType, parse_limit, parse_offset, parse_sort};
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{MAX_ANSWER, RpcResult, decode, json, status};
+use crate::rpc::{MAX_ANSWER, RpcResult, answer, decode, json, status};
 
 pub(super) async fn query_users(
     domain: &Domain,
@@ -26,7 +26,7 @@ pub(super) async fn query_users(
 
     let total = found.total.map(|total| i64::try_from(total).unwrap_or(i64::MAX));
     let (users, next_page_token) = cut(domain, &call, &query, found.users, found.more);
-    Ok(Response::new(pb::QueryUsersResponse { users, next_page_token, total }))
+    Ok(answer(pb::QueryUsersResponse { users, next_page_token, total }))
 }
 
 pub(super) fn view(view: i32) -> Result<bool, Status> {

@@ -1,6 +1,6 @@
 //! Restoring users.
 
-use tonic::{Request, Response};
+use tonic::Request;
 
 use super::bulk_lifecycle::Asked;
 use crate::domain::Domain;
@@ -8,7 +8,7 @@ use crate::domain::users::restoration::RestoreUsers;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::tasks::encode::task;
-use crate::rpc::{RpcResult, decode, status};
+use crate::rpc::{RpcResult, answer, decode, status};
 
 pub(super) async fn restore_users(
     domain: &Domain,
@@ -22,5 +22,5 @@ pub(super) async fn restore_users(
     let command = RestoreUsers { user_ids, created_by_id, reason, request_id };
     let command = decode::checked(bad, Some(command))?;
     let accepted = domain.restore_users(&call, command).await.map_err(status::of)?;
-    Ok(Response::new(pb::RestoreUsersResponse { task: Some(task(&accepted)) }))
+    Ok(answer(pb::RestoreUsersResponse { task: Some(task(&accepted)) }))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use prost::Message as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::encode;
 use crate::domain::users::upsert::UpsertUser;
@@ -12,7 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::user::{PrivacySetting, PrivacySettings, PushNotifications, UserInput};
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
-use crate::rpc::{MAX_ANSWER, RpcResult, decode, json, status, time};
+use crate::rpc::{MAX_ANSWER, RpcResult, answer, decode, json, status, time};
 
 const MAX_USERS: usize = 500;
 /// What an answer has beyond the request: times, versions, blocks.
@@ -31,7 +31,7 @@ pub(super) async fn upsert_users(
     }
     let users = command(message)?;
     let users = domain.upsert_users(&call, users).await.map_err(status::of)?;
-    Ok(Response::new(pb::UpsertUsersResponse { users: users.into_iter().map(encode::user).collect() }))
+    Ok(answer(pb::UpsertUsersResponse { users: users.into_iter().map(encode::user).collect() }))
 }
 
 fn command(message: pb::UpsertUsersRequest) -> Result<Vec<UpsertUser>, Status> {

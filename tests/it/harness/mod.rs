@@ -11,6 +11,7 @@ mod plan;
 mod postgres;
 mod process;
 mod proxy;
+pub(crate) mod raw;
 mod reaper;
 mod seed;
 mod server;

@@ -45,7 +45,7 @@ pub(crate) struct Process {
     log: PathBuf,
     _ward: Ward,
     /// Kept open: the program may want to write more.
-    _stdout: Lines<BufReader<ChildStdout>>,
+    stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Deref for Process {
@@ -229,7 +229,7 @@ impl Launch {
             line.strip_prefix("listening on ").unwrap_or_else(|| panic!("not the first line: {line}"));
         let address: SocketAddr = address.parse().unwrap();
         let caller = Caller::new(address, self.backend.credentials());
-        Ok(Process { child, launch: self.clone(), caller, log, _ward: ward, _stdout: stdout })
+        Ok(Process { child, launch: self.clone(), caller, log, _ward: ward, stdout })
     }
 
     fn command(&self) -> Command {
@@ -253,10 +253,28 @@ impl Process {
 
     /// Bytes of memory that the program holds.
     pub(crate) fn memory(&self) -> u64 {
+        self.bytes_of("VmRSS:")
+    }
+
+    /// Bytes of memory that the program has held at most.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.bytes_of("VmHWM:")
+    }
+
+    fn bytes_of(&self, entry: &str) -> u64 {
         let pid = self.child.id().expect("the program runs");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(entry)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// What the program has written to standard output since its first line, once it has ended.
+    pub(crate) async fn rest_of_output(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.stdout.next_line().await.unwrap() {
+            lines.push(line);
+        }
+        lines
     }
 
     /// Kills the program as a power cut would, and tells how it was started.

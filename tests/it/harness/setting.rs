@@ -7,7 +7,7 @@
 //! | `USHER_TEST_CASES` | how many random queries are compared with the reference, default 2,000 |
 //! | `USHER_TEST_PYTHON` | the Python that has grpcio, default `python3` |
 //! | `USHER_TEST_NODE_MODULES` | the folder that has `@grpc/grpc-js` and `@grpc/proto-loader` |
-//! | `USHER_REQUIRE_FOREIGN` | `1`: fail, not skip, where grpcio, grpc-js or buf are missing |
+//! | `USHER_REQUIRE_FOREIGN` | `1`: fail, not skip, where grpcio, grpc-js, buf or nginx are missing |
 
 use std::io::Write;
 

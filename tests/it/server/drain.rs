@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use prost::Message as _;
 use tokio::net::TcpStream;
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::harness::raw::{DATA, GOAWAY, RawPeer};
 use crate::harness::{Backend, each_backend, on_postgres, pb, reason_of, user_ids};
 
 /// What `ended` may take beyond delay and grace.
@@ -51,6 +54,49 @@ each_backend! {
         task_watch.until_draining().await;
         assert_eq!(reason_of(&import.failed().await), "SERVER_DRAINING");
         drop((silent, health_watch));
+    }
+
+    async fn it_ends_with_the_calls_under_way_whoever_else_is_connected(backend: Backend) {
+        let mut server = backend.launch().flag("--drain-grace", "60s").start().await;
+        let request = HealthCheckRequest { service: String::new() };
+        let mut watch = server.health().watch(request).await.unwrap().into_inner();
+        watch.message().await.unwrap();
+        let silent = TcpStream::connect(server.address()).await.unwrap();
+        // Speaks HTTP/2, and answers nothing that it is asked.
+        let mut deaf = RawPeer::connect(&server).await;
+
+        let begun = Instant::now();
+        server.signal("TERM").await;
+        let status = server.ended(Duration::from_secs(30)).await;
+
+        assert!(status.success(), "{status}: {}", server.log());
+        assert!(begun.elapsed() < Duration::from_secs(10), "no call was under way: {:?}", begun.elapsed());
+        let last = watch.message().await.unwrap().unwrap();
+        assert_eq!(last.status(), ServingStatus::NotServing);
+        assert_eq!(reason_of(&watch.message().await.unwrap_err()), "SERVER_DRAINING");
+        assert!(deaf.until(|frame| frame.kind == GOAWAY).await.is_some(), "it was asked to end");
+        drop(silent);
+    }
+
+    async fn a_call_that_was_on_the_way_is_served(backend: Backend) {
+        let mut server = backend.launch().flag("--drain-grace", "60s").start().await;
+        server.seed(&user_ids("u", 1)).await;
+        let mut peer = RawPeer::connect(&server).await;
+        let path = "/usher.v1.UserService/GetUsers";
+        // A call that never ends its request keeps the connection open.
+        assert!(peer.send(&peer.begin(1, path)).await);
+        server.signal("TERM").await;
+        peer.until(|frame| frame.kind == GOAWAY).await.expect("GOAWAY comes first");
+
+        // Sent before the peer could know.
+        let message = pb::GetUsersRequest { user_ids: user_ids("u", 1), include_deleted: false }.encode_to_vec();
+        let late = [peer.begin(3, path), RawPeer::message(3, &message)].concat();
+        assert!(peer.send(&late).await);
+        let answer = peer.until(|frame| frame.stream == 3 && frame.kind == DATA).await.expect("an answer");
+        assert!(answer.payload.len() > 5, "the user");
+
+        assert!(peer.send(&RawPeer::reset(1)).await);
+        assert!(server.ended(Duration::from_secs(30)).await.success(), "nothing is left to wait for");
     }
 
     async fn a_call_under_way_is_answered(backend: Backend) {

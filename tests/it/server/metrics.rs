@@ -1,9 +1,12 @@
 //! The operations listener.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Backend, each_backend, user_ids};
+use crate::harness::raw::{GOAWAY, RawPeer};
+use crate::harness::{Backend, each_backend, eventually, on_postgres, user_ids};
 
 async fn fetch(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -34,12 +37,55 @@ each_backend! {
         assert!(!told.contains(&server.credentials().secret));
     }
 
+    async fn probes_are_answered_and_nothing_else_is(backend: Backend) {
+        let address = free_address().await;
+        let _server = backend.launch().flag("--ops-listen", &address).start().await;
+        for (path, status) in
+            [("/livez", "200"), ("/readyz", "200"), ("/metrics", "200"), ("/healthz", "404"), ("/", "404"), ("/livez/x", "404")]
+        {
+            let told = fetch(&address, path).await;
+            assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {told}");
+        }
+    }
+
+    async fn a_server_that_drains_is_alive_and_not_ready(backend: Backend) {
+        let address = free_address().await;
+        let launch = backend.launch().flag("--ops-listen", &address).flag("--drain-grace", "60s");
+        let mut server = launch.start().await;
+        // Silent peers of the listener, and a call that never ends its request.
+        let silent = [TcpStream::connect(&address).await.unwrap(), TcpStream::connect(&address).await.unwrap()];
+        let mut peer = RawPeer::connect(&server).await;
+        assert!(peer.send(&peer.begin(1, "/usher.v1.UserService/GetUsers")).await);
+        server.signal("TERM").await;
+        peer.until(|frame| frame.kind == GOAWAY).await.expect("the drain begins");
+
+        assert!(fetch(&address, "/livez").await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(&address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        assert!(peer.send(&RawPeer::reset(1)).await);
+        assert!(server.ended(Duration::from_secs(30)).await.success());
+        drop(silent);
+    }
+
     async fn an_operations_address_in_use_is_an_error(backend: Backend) {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let Err((status, log)) = backend.launch().flag("--ops-listen", &address).try_start().await else {
+        let launch = backend.launch().flag("--ops-listen", &address);
+        let Err((status, log)) = launch.try_start().await else {
             panic!("the start should be refused");
         };
-        assert!(!status.success() && !log.contains("panicked"), "{log}");
+        assert!(!status.success() && log.contains(&address) && !log.contains("panicked"), "{log}");
+        assert!(!launch.place().data_dir.exists(), "nothing is left behind");
+    }
+}
+
+on_postgres! {
+    async fn a_server_without_its_database_is_alive_and_not_ready(backend: Backend) {
+        let address = free_address().await;
+        let _server = backend.launch().flag("--ops-listen", &address).start().await;
+        backend.cut_off(true).await;
+        eventually("503", || async { fetch(&address, "/readyz").await.starts_with("HTTP/1.1 503").then_some(()) }).await;
+        assert!(fetch(&address, "/livez").await.starts_with("HTTP/1.1 200"));
+        backend.cut_off(false).await;
+        eventually("200", || async { fetch(&address, "/readyz").await.starts_with("HTTP/1.1 200").then_some(()) }).await;
     }
 }

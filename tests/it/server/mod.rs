@@ -2,6 +2,7 @@
 
 mod apps;
 mod auth;
+mod compression;
 mod deadlines;
 mod drain;
 mod errors;

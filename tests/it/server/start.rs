@@ -120,6 +120,36 @@ each_backend! {
         }
     }
 
+    async fn an_address_in_use_leaves_nothing_behind(backend: Backend) {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let launch = backend.launch().flag("--listen", &address);
+        let (status, log) = launch.try_start().await.err().expect("the address is taken");
+        assert!(!status.success() && log.contains(&address), "{log}");
+        assert!(!launch.place().data_dir.exists(), "no data directory");
+    }
+
+    async fn one_record_of_the_log_says_what_serves_where(backend: Backend) {
+        for format in ["json", "text"] {
+            let mut server = backend.launch().flag("--log-format", format).start().await;
+            let (address, log) = (server.address().to_string(), server.log());
+            let about = |line: &&str| line.contains("serving") && line.contains(&address);
+            let records: Vec<&str> = log.lines().filter(about).collect();
+            assert_eq!(records.len(), 1, "{log}");
+            if format == "json" {
+                let record: serde_json::Value = serde_json::from_str(records[0]).unwrap();
+                let fields = &record["fields"];
+                assert_eq!((&fields["message"], &fields["address"]), (&json!("serving"), &json!(address)));
+                assert_eq!(fields["version"], env!("CARGO_PKG_VERSION"));
+                let backend = if backend.kind() == Kind::Sqlite { "sqlite" } else { "postgres" };
+                assert_eq!(fields["backend"], backend);
+            }
+            server.signal("TERM").await;
+            assert!(server.ended(std::time::Duration::from_secs(20)).await.success());
+            assert!(server.rest_of_output().await.is_empty(), "the rest is for terminals");
+        }
+    }
+
     async fn another_app_can_be_made_beside_a_running_server(server: TestServer) {
         let other = server.backend().create_app("other", server.place()).await;
         assert_ne!(other.kid, server.credentials().kid);
@@ -160,6 +190,10 @@ each_backend! {
 
 /// Tests of SQLite alone.
 mod embedded {
+    use std::process::Stdio;
+
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
     use super::*;
 
     #[test]
@@ -175,6 +209,35 @@ mod embedded {
 
             let server = server.restart().await;
             assert_eq!(server.user("ada").await.version, 1, "and the file is free once it has gone");
+        });
+    }
+
+    /// `script` gives the program a terminal; it is on every Debian.
+    #[test]
+    fn what_the_first_start_prints_works_as_it_stands() {
+        crate::harness::run(Kind::Sqlite, async |backend: Backend| {
+            let dir = backend.dir().join("a dir");
+            std::fs::create_dir(&dir).unwrap();
+            let usher = env!("CARGO_BIN_EXE_usher");
+            let serve = format!("exec {usher} serve --listen 127.0.0.1:0 --data-dir 'my data'");
+            let shell = |program: &str| {
+                let mut command = tokio::process::Command::new(program);
+                command.current_dir(&dir).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+                command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+                command
+            };
+            let mut server = shell("script");
+            let mut server = server.args(["-qfec", &serve, "/dev/null"]).spawn().unwrap();
+            let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+            let mut commands = Vec::new();
+            while commands.len() < 4 {
+                let line = lines.next_line().await.unwrap().expect("four commands");
+                commands.extend(line.trim_end().strip_prefix("  ").map(str::to_owned));
+            }
+            for command in commands {
+                let output = shell("sh").args(["-c", &command]).output().await.unwrap();
+                assert!(output.status.success(), "{command}: {output:?}");
+            }
         });
     }
 

@@ -332,7 +332,8 @@ each_backend! {
     async fn many_violations_are_counted(server: TestServer) {
         let set: Value = (0..200).map(|number| (format!("a..{number}"), json!(1))).collect();
         let status = update(&server, vec![patch("ada", set, &[])]).await.refused(Code::InvalidArgument, "INVALID_FIELD");
-        assert_eq!(fields_of(&status).len(), 50);
+        // As many as fit into the trailers.
+        assert!((30..=50).contains(&fields_of(&status).len()), "{status:?}");
         assert_eq!(metadata_of(&status).get("violations_total").map(String::as_str), Some("200"));
     }
 }
