@@ -147,7 +147,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "distinct_ends",
-        internal: &["app_id", "type", "id", "becomes"],
+        internal: &["app_id", "type", "id", "becomes", "ended_by"],
         derived: &[("id", Passing)],
         ..NOTHING
     },

@@ -3,7 +3,7 @@
 //!
 //! Keys refer to a channel by its id, so that it cannot just be changed: a copy under the new id takes over,
 //! messages first, in as many batches as it takes, everything else in the last one. Until then the channel is
-//! the old one, and `distinct_ends` says which id it gets: whoever goes on finds it there.
+//! the old one, and `distinct_ends` says which id it gets, and which task ends it: that task goes on there.
 
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
@@ -53,7 +53,7 @@ pub(super) async fn end(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, St
     let mut rows = 0;
     for row in &found {
         let cid = Cid { kind: row.try_get_by_index(0)?, id: row.try_get_by_index(1)? };
-        rows += end_one(tx, scope.app, &cid, limit).await?;
+        rows += end_one(tx, scope.app, &cid, Some(&scope.task), limit).await?;
         if rows >= limit {
             return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
         }
@@ -62,11 +62,12 @@ pub(super) async fn end(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, St
     Ok(Stride { rows, looked: 0, next })
 }
 
-/// Some of the channels that are to be judged or to end, of all apps.
+/// Some of the channels that are to be judged or to end, of all apps, but for those that a task ends.
 pub async fn list_endings(db: &Db, limit: u64) -> Result<Vec<Ending>, StoreError> {
     let select = Query::select()
         .columns(["app_id", "type", "id", "becomes"])
         .from("distinct_ends")
+        .and_where(Expr::col("ended_by").is_null())
         .limit(limit)
         .take();
     let ending = |row: &sea_orm::QueryResult| {
@@ -95,7 +96,7 @@ pub async fn keep(tx: &Tx, app: AppId, cid: &Cid) -> Result<(), StoreError> {
 /// As [`end_one`], for a channel that deletions accepted before may be about to reach, as one of two members.
 pub async fn end_reached(tx: &Tx, app: AppId, cid: &Cid, limit: u64) -> Result<u64, StoreError> {
     if lock(tx, app, cid).await? {
-        let successor = successor(tx, app, cid).await?;
+        let successor = successor(tx, app, cid, None).await?;
         let mut targets = Query::update();
         targets
             .table("deletion_targets")
@@ -104,17 +105,17 @@ pub async fn end_reached(tx: &Tx, app: AppId, cid: &Cid, limit: u64) -> Result<u
             .and_where(Expr::col("kind").eq(Kind::Channel.as_str()));
         tx.execute(&targets).await?;
     }
-    end_one(tx, app, cid, limit).await
+    end_one(tx, app, cid, None, limit).await
 }
 
 /// Moves up to `limit` messages of the channel to where it goes on, and with the last ones everything else.
 /// Fewer rows than `limit`: it has ended.
-async fn end_one(tx: &Tx, app: AppId, cid: &Cid, limit: u64) -> Result<u64, StoreError> {
+async fn end_one(tx: &Tx, app: AppId, cid: &Cid, task: Option<&str>, limit: u64) -> Result<u64, StoreError> {
     if !lock(tx, app, cid).await? {
         keep(tx, app, cid).await?;
         return Ok(0);
     }
-    let successor = Cid { kind: cid.kind.clone(), id: successor(tx, app, cid).await? };
+    let successor = Cid { kind: cid.kind.clone(), id: successor(tx, app, cid, task).await? };
     let to = || Expr::val(successor.id.as_str());
     let rows = replace_some(tx, "messages", "channel_id", to(), inside(app, cid), limit).await?;
     if rows >= limit {
@@ -148,7 +149,7 @@ async fn lock(tx: &Tx, app: AppId, cid: &Cid) -> Result<bool, StoreError> {
 }
 
 /// The id that the channel goes on under, which is decided on here where it was not yet.
-async fn successor(tx: &Tx, app: AppId, cid: &Cid) -> Result<String, StoreError> {
+async fn successor(tx: &Tx, app: AppId, cid: &Cid, task: Option<&str>) -> Result<String, StoreError> {
     let decided = Query::select()
         .column("becomes")
         .from("distinct_ends")
@@ -161,12 +162,15 @@ async fn successor(tx: &Tx, app: AppId, cid: &Cid) -> Result<String, StoreError>
     let id = format!("{ENDED}{}", Uuid::new_v4());
     keep(tx, app, cid).await?;
     let mut insert = Query::insert();
-    insert.into_table("distinct_ends").columns(["app_id", "type", "id", "becomes"]).values_panic([
-        app.0.into(),
-        cid.kind.as_str().into(),
-        cid.id.as_str().into(),
-        id.as_str().into(),
-    ]);
+    insert.into_table("distinct_ends").columns(["app_id", "type", "id", "becomes", "ended_by"]).values_panic(
+        [
+            app.0.into(),
+            cid.kind.as_str().into(),
+            cid.id.as_str().into(),
+            id.as_str().into(),
+            task.map(str::to_owned).into(),
+        ],
+    );
     tx.execute(&insert).await?;
     // Nobody's yet, so that it is not taken for another channel.
     let columns: Vec<&str> = columns().collect();

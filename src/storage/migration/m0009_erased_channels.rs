@@ -39,6 +39,7 @@ CREATE TABLE distinct_ends (
     type {text} NOT NULL,
     id {text} NOT NULL,
     becomes {text},
+    ended_by {text},
     PRIMARY KEY (app_id, type, id)
 );
 INSERT INTO distinct_ends (app_id, type, id)
