@@ -84,6 +84,9 @@ pub enum Outage {
     /// The contents of the file are damaged.
     #[error("its file is damaged")]
     Damaged,
+    /// A later version of usher has changed its tables.
+    #[error("a newer version of usher has set it up: start that version, or a later one")]
+    NewerSchema,
     /// The file that is served is no longer the file of its name.
     #[error("its file was removed or replaced")]
     Replaced,

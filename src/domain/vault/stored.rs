@@ -34,10 +34,10 @@ pub async fn open_vault(store: &Store, master: MasterKey, now: Timestamp) -> Res
     Ok(keyset.map(|keyset| Vault::new(master, &keyset)))
 }
 
-/// Whether a vault was ever opened over the database.
+/// Whether a server has used the database before.
 pub async fn is_set_up(store: &Store) -> Result<bool, StoreError> {
     let db = store.read(None).await?;
-    Ok(!master_keys::list(&db).await?.is_empty() || !apps::list_all_keys(&db).await?.is_empty())
+    Ok(!master_keys::list(&db).await?.is_empty() || !apps::list_apps(&db).await?.is_empty())
 }
 
 /// The secret of a key, if this vault sealed it.

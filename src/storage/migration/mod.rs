@@ -19,6 +19,8 @@ mod m0011_import_content;
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
+use crate::storage::{Outage, StoreError};
+
 struct Migrator;
 
 impl MigratorTrait for Migrator {
@@ -38,9 +40,15 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Applies what has not been applied yet.
-pub async fn run(connection: &DatabaseConnection) -> Result<(), DbErr> {
-    Migrator::up(connection, None).await
+/// Applies what has not been applied yet. A database that has more is a newer version's, and is left alone.
+pub async fn run(connection: &DatabaseConnection) -> Result<(), StoreError> {
+    Migrator::install(connection).await?;
+    let known = Migrator::migrations();
+    let applied = Migrator::get_migration_models(connection).await?;
+    if applied.iter().any(|applied| !known.iter().any(|known| known.name() == applied.version)) {
+        return Err(StoreError::Unavailable(Outage::NewerSchema));
+    }
+    Ok(Migrator::up(connection, None).await?)
 }
 
 /// Applies the next `count` only, as an earlier version did: for tests of upgrades.

@@ -76,20 +76,24 @@ on_sqlite! {
         assert_eq!(launch.start().await.user("ada").await.version, 1, "with the database back, it starts");
     }
 
-    async fn another_database_next_to_a_master_key_is_refused(backend: Backend) {
+    async fn a_database_of_another_program_is_refused_and_left_as_it_is(backend: Backend) {
         let (launch, dir) = ended(&backend).await;
-        // What an SQLite tool makes: a database with nothing in it.
-        let other = backend.dir().join("other.db");
-        let made = std::process::Command::new("python3")
-            .args(["-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('create table t (x)')"])
-            .arg(&other)
-            .status();
-        if !made.is_ok_and(|status| status.success()) {
-            return;
+        let file = dir.join("usher.db");
+        let tables = ["CREATE TABLE users (name text)", "CREATE TABLE t (x)", "PRAGMA user_version = 1"];
+        for (statement, named) in tables.into_iter().zip(["table `users`", "table `t`", "is another one"]) {
+            fs::write(&file, "").unwrap();
+            backend.meddle(launch.place(), statement).await;
+            let log = refused(&launch).await;
+            assert!(log.contains("usher.db") && log.contains(named), "{log}");
         }
-        fs::rename(&other, dir.join("usher.db")).unwrap();
+    }
+
+    async fn a_database_of_a_newer_version_is_refused_with_what_to_do(backend: Backend) {
+        let (launch, _) = ended(&backend).await;
+        let newer = "INSERT INTO seaql_migrations VALUES ('m9999_later', 0)";
+        backend.meddle(launch.place(), newer).await;
         let log = refused(&launch).await;
-        assert!(log.contains("usher.db is another one") && log.contains("master.key"), "{log}");
+        assert!(log.contains("newer version of usher"), "{log}");
     }
 
     async fn a_missing_master_key_is_refused_and_not_made_anew(backend: Backend) {

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use usher::storage::migration;
 
-use crate::harness::{Backend, aside, each_backend, eventually, on_postgres, user_ids};
+use crate::harness::{Backend, Kind, aside, each_backend, eventually, on_postgres, user_ids};
 
 /// What the first version could hold, in the words of both databases.
 const FIRST: [&str; 5] = [
@@ -40,6 +40,9 @@ each_backend! {
             assert_eq!(users.rows_affected(), 1, "after migration {count}");
         }
         database.close().await.unwrap();
+        if backend.kind() == Kind::Sqlite {
+            std::fs::write(backend.place().data_dir.join("master.key"), "ab".repeat(32)).unwrap();
+        }
 
         backend.migrate().await;
 

@@ -30,7 +30,7 @@ impl Condition {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *current != Some(outage) && !current.is_some_and(is_final) {
             *current = Some(outage);
-            tracing::error!(cause = %outage, advice = advice(outage), "the database file cannot be used");
+            tracing::error!("the database file cannot be used: {outage}{}", advice(outage));
         }
     }
 
@@ -73,10 +73,13 @@ fn concerns_file(outage: Outage) -> bool {
 /// What the operator can do about it.
 pub(super) fn advice(outage: Outage) -> &'static str {
     match outage {
-        Outage::DiskFull => "free space on its disk; usher goes on by itself",
-        Outage::ReadOnly => "make its file, its directory and its disk writable; usher goes on by itself",
-        Outage::Damaged => "stop usher and restore the file from a backup",
-        Outage::Replaced => "put the file back, or restart usher to serve the new one",
-        _ => "look at its disk; usher goes on by itself once it works",
+        Outage::DiskFull => "; free space on its disk, and usher goes on by itself",
+        Outage::ReadOnly => {
+            "; make its file, its directory and its disk writable, and usher goes on by itself"
+        }
+        Outage::DiskError | Outage::CannotOpen => "; look at its disk, and usher goes on once it works",
+        Outage::Damaged => "; stop usher and restore the file from a backup",
+        Outage::Replaced => "; put the file back, or restart usher to serve the new one",
+        _ => "",
     }
 }

@@ -75,8 +75,11 @@ pub enum OpenError {
          a backup in their place"
     )]
     Damaged(PathBuf),
+    /// Another program keeps its tables in it.
+    #[error("{0} is a database of another program, with a table `{1}`: give usher a file of its own")]
+    Foreign(PathBuf, String),
     /// It cannot be used for another reason.
-    #[error("{0} cannot be used: {1}; {advice}", advice = condition::advice(*.1))]
+    #[error("{0} cannot be used: {1}{advice}", advice = condition::advice(*.1))]
     Unusable(PathBuf, Outage),
     /// A bug.
     #[error(transparent)]
@@ -105,6 +108,9 @@ impl Sqlite {
         let line = Line::open(file.clone()).await.map_err(unusable)?;
         let readers = connect(&file, Access::Read(readers)).await.map_err(unusable)?;
         let settler = connect(&file, Access::Settle).await.map_err(unusable)?;
+        if let Some(table) = foreign_table(&readers).await.map_err(unusable)? {
+            return Err(OpenError::Foreign(file, table));
+        }
         let disk = Disk { files: Arc::new(Files::new(&file)), condition: Arc::default() };
         disk.check_files().await.map_err(unusable)?;
         let writer = Writer::start(line, disk.clone());
@@ -134,6 +140,14 @@ impl Sqlite {
         let bytes: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
         Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
     }
+}
+
+/// A table of another program, in a database in which usher has none.
+async fn foreign_table(readers: &DatabaseConnection) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'seaql_migrations') ORDER BY name";
+    let row = readers.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
 /// What a pool of connections is for.
