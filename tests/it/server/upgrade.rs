@@ -41,7 +41,7 @@ each_backend! {
         }
         database.close().await.unwrap();
         if backend.kind() == Kind::Sqlite {
-            std::fs::write(backend.place().data_dir.join("master.key"), "ab".repeat(32)).unwrap();
+            std::fs::write(backend.place().data_dir.join("master.key"), "0123456789abcdeffedcba98765432100f1e2d3c4b5a69788796a5b4c3d2e1f0").unwrap();
         }
 
         backend.migrate().await;
