@@ -232,7 +232,7 @@ async fn update_bare(db: &DatabaseConnection, ids: &[String], task: Option<&str>
             .value("deleted_by", task.unwrap_or("bare"))
             .value("updated_at", 1_i64)
             .value("version", Expr::col("version").add(1))
-            .value("terms_version", Expr::col("terms_version").add(1))
+            .value("terms_version", Expr::col("terms_version").sub(1))
             .and_where(Expr::col("app_id").eq(1))
             .and_where(Expr::col("id").is_in(chunk.iter().map(String::as_str)));
         tx.execute(&update).await.unwrap();

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod content;
 pub mod deletion;
 pub mod filter;
+pub mod fold;
 pub mod footprint;
 pub mod history;
 pub mod id;

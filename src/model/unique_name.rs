@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
 
+use super::fold::fold_letters;
 use super::settings::UniqueNames;
 use super::user::User;
 
@@ -16,30 +16,10 @@ const MAX_BYTES: usize = 1_500;
 /// whichever case, composed or not; spaces and special characters do not count. A name of nothing else is
 /// compared as it stands. Never empty, unless `name` is.
 pub fn key(name: &str) -> String {
-    let folded = if name.is_ascii() { fold_ascii(name) } else { fold(name) };
+    let folded = fold_letters(name);
     let mut key = if folded.contains(char::is_alphanumeric) { folded } else { name.nfkc().collect() };
     key.truncate(key.floor_char_boundary(MAX_BYTES));
     key
-}
-
-/// As [`fold`] does it, letter by letter.
-fn fold_ascii(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-fn fold(name: &str) -> String {
-    name.nfkc()
-        .filter(|c| c.is_alphanumeric() || (is_combining_mark(*c) && !is_invisible(*c)))
-        // Both ways: some letters have one upper case, or one lower case, in common.
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .nfkc()
-        .collect()
-}
-
-/// Marks that change nothing one could see.
-const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// An active user with a name.
@@ -177,12 +157,6 @@ pub fn taken(among: UniqueNames, manner: Manner, writes: &[Renaming], others: &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_names_are_folded_as_any_other() {
-        let all: String = (0..=127_u8).map(char::from).collect();
-        assert_eq!(fold_ascii(&all), fold(&all));
-    }
 
     #[test]
     fn names_that_people_take_for_the_same_have_one_key() {

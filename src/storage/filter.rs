@@ -6,6 +6,7 @@ use super::backend::json::{JsonDialect, all_of, any_of, compare};
 use super::entity::user::{Column, Entity};
 use super::entity::user_term;
 use super::terms::lookup::LAST;
+use super::terms::write::is_current;
 use super::terms::{ID, NAME, USERNAME};
 use crate::model::filter::{BuiltIn, Check, CustomPath, Field, Filter, Value};
 
@@ -97,8 +98,7 @@ fn words(path: &str, prefixes: &[String]) -> Expr {
         let found = Expr::SubQuery(None, Box::new(select.into()));
         Expr::from(Func::coalesce([found, Expr::cust("0")])).ne(Expr::cust("0"))
     });
-    let current = of_user(Column::TermsVersion).eq(of_user(Column::Version));
-    all_of(std::iter::once(current).chain(found).collect())
+    all_of(std::iter::once(is_current()).chain(found).collect())
 }
 
 /// A test on a plain column, written so that an index on it can serve.

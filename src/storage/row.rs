@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::entity::{task, user};
+use super::terms::write::mark;
 use crate::model::clock::Timestamp;
 use crate::model::history::Cause;
 use crate::model::id::{AppId, UserId};
@@ -185,7 +186,7 @@ impl<'a> UserRow<'a> {
             avg_response_time: *avg_response_time,
             name_key: name.as_deref().map(unique_name::key),
             last_active: last_active.map(Timestamp::micros),
-            terms_version: *version,
+            terms_version: mark(*version),
             deactivated_by_id: deactivation.by_id.as_deref(),
             deactivation_reason: deactivation.reason.as_deref(),
         }

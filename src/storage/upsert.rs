@@ -12,7 +12,7 @@ use sea_orm::{
 
 use super::entity::{user, user_block};
 use super::row::{UserMarks, UserRow};
-use super::terms::write::{change_terms, write_terms};
+use super::terms::write::{change_terms, mark, write_terms};
 use super::terms::{terms_of, terms_of_both};
 use super::{Db, StoreError, Tx, narrow};
 use crate::model::clock::Timestamp;
@@ -118,7 +118,7 @@ fn those<'a>(db: &Db, app: AppId, ids: impl IntoIterator<Item = &'a str>) -> Sel
 fn by_id(rows: Vec<user::Model>) -> Result<HashMap<String, Stored>, StoreError> {
     rows.into_iter()
         .map(|row| {
-            let (mut marks, has_terms) = (UserMarks::of(&row), row.terms_version == Some(row.version));
+            let (mut marks, has_terms) = (UserMarks::of(&row), row.terms_version == Some(mark(row.version)));
             let user = Arc::new(User::try_from(row)?);
             marks.indexed = has_terms.then(|| Arc::clone(&user));
             Ok((user.id().as_str().to_owned(), Stored { user, marks }))

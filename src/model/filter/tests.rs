@@ -306,9 +306,7 @@ fn words_are_found_by_their_beginnings() {
     holds(&json!({"username": {"$autocomplete": "ount"}}), false);
     holds(&json!({"name": {"$autocomplete": "c"}}), false);
     holds(&json!({"$nor": [{"name": {"$autocomplete": "c"}}]}), true);
-    for bad in
-        [json!(""), json!("%"), json!("a\0"), json!(1), json!(null), json!(["a"]), json!("w ".repeat(600))]
-    {
+    for bad in [json!(""), json!("%"), json!("a\0"), json!(1), json!(null), json!(["a"])] {
         assert_eq!(refused(&json!({"name": {"$autocomplete": bad}})), ["filter.name.$autocomplete"], "{bad}");
     }
     let ten = json!({"$or": vec![json!({"name": {"$autocomplete": "a b c d e f g h i j"}}); 10]});

@@ -49,8 +49,8 @@ pub struct Model {
     pub name_key: Option<String>,
     /// Written by presence alone, which no other write of a user touches.
     pub last_active: Option<i64>,
-    /// The version whose terms stand in `user_terms`. Where it is not `version`, somebody else wrote last: an
-    /// earlier usher, or nobody since there are terms.
+    /// The version whose terms stand in `user_terms`, as [`crate::storage::terms::write::mark`] has it. Where it is
+    /// not `version`, an earlier usher wrote last, or nobody since there are terms.
     pub terms_version: Option<i64>,
     /// The task that deleted the user, or is to; null also where an import told that it is deleted.
     pub deleted_by: Option<String>,

@@ -4,13 +4,27 @@
 /// Its name, and what it is an index of.
 pub(in crate::storage) type Index = (&'static str, &'static str);
 
+/// 1 where the terms of a user are missing or old, else 0, said with two numbers that its mark is compared with; see
+/// `terms::write`.
+macro_rules! missing {
+    ($mark:literal, $earlier:literal) => {
+        concat!(
+            "CASE WHEN terms_version = ",
+            $mark,
+            " THEN 0 WHEN terms_version = ",
+            $earlier,
+            " AND octet_length(coalesce(name, '')) = length(coalesce(name, ''))",
+            " AND octet_length(coalesce(custom ->> 'username', '')) = length(coalesce(custom ->> 'username', ''))",
+            " THEN 0 ELSE 1 END"
+        )
+    };
+}
+pub(in crate::storage) use missing;
+
 /// All of them.
 pub(in crate::storage) const ALL: [Index; 9] = [
     // Users whose terms are to be written, which is nobody most of the time.
-    (
-        "users_without_terms",
-        "users (app_id, id) WHERE CASE WHEN terms_version = version THEN 0 ELSE 1 END = 1",
-    ),
+    ("users_without_words", concat!("users (app_id, id) WHERE ", missing!("-version", "version"), " = 1")),
     ("users_named", "users (app_id, name_key) WHERE name_key IS NOT NULL"),
     ("users_guests", "users (app_id, id) WHERE role = 'guest' AND deleted_at IS NULL"),
     ("users_deleted", "users (app_id, deleted_at) WHERE deleted_at IS NOT NULL"),

@@ -1,4 +1,4 @@
-//! What happened to users, and who deactivated them and why.
+//! What happened to users, and who deactivated them and why. And an index goes that another one replaces.
 
 use sea_orm::{ConnectionTrait, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
@@ -18,7 +18,7 @@ impl MigrationName for Migration {
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for statement in [USERS, HISTORY].into_iter().flat_map(|sql| sql.split_terminator(';')) {
+        for statement in [USERS, HISTORY, TERMS].into_iter().flat_map(|sql| sql.split_terminator(';')) {
             db.execute_unprepared(&words::spell(statement, db.get_database_backend())).await?;
         }
         Ok(())
@@ -32,6 +32,10 @@ impl MigrationTrait for Migration {
 const USERS: &str = "
 ALTER TABLE users ADD COLUMN deactivated_by_id {text};
 ALTER TABLE users ADD COLUMN deactivation_reason {text}";
+
+/// What is missing is said otherwise now: see `users_without_words`.
+const TERMS: &str = "
+DROP INDEX IF EXISTS users_without_terms";
 
 /// By user; by time, for those that are too old; by author and by task, for ids that are erased from them. The
 /// last two hold only what they may be needed for: most tasks give no reason.

@@ -37,8 +37,8 @@ const MAX_CHARS: usize = 64;
 /// Path and value.
 pub(in crate::storage) type Term = (String, String);
 
-/// All terms of `user`. Where a later version of usher would have others, its migration sets every
-/// `users.terms_version` back: what stands is worked out with this.
+/// All terms of `user`. Where a later version of usher would have others, it marks them otherwise; see
+/// [`write::mark`]: what stands is worked out with this.
 pub(in crate::storage) fn terms_of(user: &User) -> BTreeSet<Term> {
     let mut terms = BTreeSet::new();
     add_own(&user.profile, &mut terms);

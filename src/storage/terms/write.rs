@@ -1,7 +1,7 @@
 //! Writing terms, with their users and for users that have none yet.
 //!
-//! `users.terms_version` tells of which version of a user the terms are. Where that is not the user's, the
-//! terms are missing or old: an earlier usher wrote the user, or there were no terms yet. [`write_missing`]
+//! `users.terms_version` says of which version of a user the terms are: see [`mark`]. Where that is not the user's,
+//! the terms are missing or old: an earlier usher wrote the user, or there were no terms yet. [`write_missing`]
 //! puts that right, and queries take such users into account in the meantime.
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,23 +16,40 @@ use super::{Term, terms_of};
 use crate::model::id::AppId;
 use crate::model::user::User;
 use crate::storage::entity::{user, user_term};
+use crate::storage::migration::indexes::missing;
 use crate::storage::{StoreError, Tx};
 
-/// Users with old terms, or none: as the index `users_without_terms` has it, word by word.
+/// What `users.terms_version` is where the terms are those of this version.
+///
+/// Below zero: ushers to whom each letter of a script without spaces was a word wrote the version itself. They take
+/// what is written here for missing, as this one does with what they wrote, unless it is ASCII throughout.
+pub const fn mark(version: i64) -> i64 {
+    -version
+}
+
+/// Users with old terms, or none: as the index `users_without_words` has it, word by word.
 ///
 /// PostgreSQL would take a plain comparison to be true of nearly everybody, and read them all. Of an equality
 /// that it knows nothing about it expects little, and of the same one said in another way still less.
 pub fn is_missing() -> Expr {
-    Expr::cust(
-        "(CASE WHEN terms_version = version THEN 0 ELSE 1 END = 1 \
-         AND CASE WHEN version = terms_version THEN 0 ELSE 1 END = 1)",
-    )
+    Expr::cust(format!(
+        "({} = 1 AND {} = 1)",
+        missing!("-version", "version"),
+        missing!("0 - version", "version + 0")
+    ))
+}
+
+/// Users with the terms they should have.
+pub(in crate::storage) fn is_current() -> Expr {
+    Expr::cust(format!("{} = 0", missing!("-version", "version")))
 }
 
 /// Raises the version of users whose terms stay as they are.
 pub fn raise_version(update: &mut UpdateStatement) {
     use user::Column::{TermsVersion, Version};
-    update.value(Version, Expr::col(Version).add(1)).value(TermsVersion, Expr::col(TermsVersion).add(1));
+    let of_this = Expr::col(TermsVersion).lt(0);
+    let mark = Expr::case(of_this, Expr::col(TermsVersion).sub(1)).finally(Expr::col(TermsVersion).add(1));
+    update.value(Version, Expr::col(Version).add(1)).value(TermsVersion, mark);
 }
 
 /// Makes the terms of `users`, whose rows the transaction holds, those that they should have.
@@ -103,7 +120,7 @@ pub async fn write_missing(tx: &Tx, after: Option<Place>, limit: u64) -> Result<
         let mut update = Query::update();
         update
             .table(user::Entity)
-            .value(user::Column::TermsVersion, Expr::col(user::Column::Version))
+            .value(user::Column::TermsVersion, Expr::cust("-version"))
             .and_where(App.eq(app.0))
             .and_where(Id.is_in(users.iter().map(|user| user.id().as_str())));
         tx.execute(&update).await?;

@@ -57,7 +57,7 @@ impl Sort {
 
 pub(crate) const IDS: [&str; 14] =
     ["a", "A", "b", "B", "_", "-a", "Z9", "@z", "0", "9", "10", "aa", "a-b", "a_b"];
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 27] = [
     "",
     "1",
     "0",
@@ -80,9 +80,14 @@ const WORDS: [&str; 22] = [
     "ADA's stra\u{df}e",
     "a1-b2_c3",
     "\u{c9}a b a",
+    "田中花子",
+    "花中子田 a",
+    "ヤマダタロウ",
+    "たなかはなこさんじゅうろうです",
+    "สมชาย ใจดี",
 ];
 /// What somebody types to find them.
-const TYPED: [&str; 14] = [
+const TYPED: [&str; 21] = [
     "a",
     "A",
     "b",
@@ -97,6 +102,13 @@ const TYPED: [&str; 14] = [
     "b2",
     "z9",
     "\u{ffff} a",
+    "田中",
+    "子",
+    "中花 a",
+    "タロ",
+    "たなかはなこさんじゅうろう",
+    "ใจดี สมชาย",
+    "a b c d e f g h i j k l",
 ];
 const NUMBERS: [f64; 14] = [
     0.0,

@@ -64,6 +64,7 @@ each_backend! {
             (json!({"tags": {"$contains": "math"}}), &["ada"]),
             (json!({"address.zip": "1"}), &["ada"]),
             (json!({"name": {"$autocomplete": "a"}}), &["ada"]),
+            (json!({"name": {"$autocomplete": "a ".repeat(2_000)}}), &["ada"]),
             (json!({"id": {"$autocomplete": "D"}, "banned": false}), &["dee"]),
             (json!({"$nor": [{"id": {"$autocomplete": "d"}}, {"shadow_banned": true}]}), &["ada", "bob", "cy"]),
             (json!({"last_active": {"$exists": false}}), &["ada", "bob", "cy", "dee"]),

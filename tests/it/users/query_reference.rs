@@ -162,7 +162,7 @@ on_postgres! {
         let (caller, place) = (Caller::clone(&server), server.launch().place().clone());
         each_case(questions() / 4, async move |case| {
             // What an earlier usher wrote over leaves old terms behind; what it wrote first has none.
-            backend.meddle(&place, "UPDATE users SET terms_version = version").await;
+            backend.meddle(&place, "UPDATE users SET terms_version = -version").await;
             put(&caller, case).await;
             backend.meddle(&place, "UPDATE users SET terms_version = NULL WHERE ascii(id) % 2 = 1").await;
             // Not where there is such a word already.

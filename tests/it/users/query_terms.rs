@@ -92,6 +92,41 @@ each_backend! {
         check_words_are_those_of_now(&server).await;
     }
 
+    async fn names_whose_letters_an_earlier_usher_took_for_words_are_found_as_runs(backend: Backend) {
+        let named = |id: &str, name: &str| pb::UserInput { name: name.to_owned(), ..user(id) };
+        let server = backend.launch().failpoints(NOBODY_WRITES).start().await;
+        server.upsert(vec![named("ada", "Ada"), named("ha", "花中子田"), named("ta", "田中花子")]).await;
+        let launch = server.kill().await;
+        let letters = ["田", "中", "花", "子"];
+        let rows: Vec<String> = ["ha", "ta"]
+            .iter()
+            .flat_map(|id| letters.iter().map(move |letter| format!("(1, '{id}', '$name', '{letter}')")))
+            .collect();
+        let insert = format!("INSERT INTO user_terms (app_id, user_id, path, value) VALUES {}", rows.join(", "));
+        for statement in [
+            "UPDATE users SET terms_version = version",
+            "DELETE FROM user_terms WHERE path = '$name' AND user_id IN ('ha', 'ta')",
+            &insert,
+        ] {
+            backend.meddle(launch.place(), statement).await;
+        }
+        let check = async |server: &Caller| {
+            for (typed, expected) in [("田中", &["ta"][..]), ("中", &["ha", "ta"]), ("田花", &[]), ("ad", &["ada"])] {
+                let filter = json!({"name": {"$autocomplete": typed}});
+                assert_eq!(found(server, query(&filter)).await, expected, "{typed}");
+            }
+        };
+
+        let server = launch.start().await;
+        check(&server).await;
+        let launch = server.kill().await;
+        assert_eq!(without_terms(&backend, launch.place()).await, 2, "what is ASCII is as it was");
+        let server = launch.clone().without_failpoints().start().await;
+        let done = async || (without_terms(&backend, launch.place()).await == 0).then_some(());
+        eventually("terms of everybody", done).await;
+        check(&server).await;
+    }
+
     async fn a_changed_state_leaves_the_terms_good(backend: Backend) {
         let server = backend.start().await;
         seed(&server).await;
