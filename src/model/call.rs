@@ -17,9 +17,10 @@ pub struct Cid {
 
 impl Cid {
     /// Takes `text` as a name if it is one.
+    #[expect(clippy::expect_used, reason = "going on would make a call without a name")]
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = parse_cid(text.to_owned())?;
-        let (kind, id) = text.split_once(':').unwrap_or_default();
+        let (kind, id) = text.split_once(':').expect("a cid has a colon");
         Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
     }
 }

@@ -41,6 +41,12 @@ impl Timestamp {
         self.0.div_euclid(MICROS)
     }
 
+    /// This time without its fraction of a second.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        Self(self.seconds() * MICROS)
+    }
+
     /// Nanoseconds beyond [`Self::seconds`].
     pub fn nanos(self) -> i32 {
         i32::try_from(self.0.rem_euclid(MICROS) * 1_000).unwrap_or(0)

@@ -75,9 +75,14 @@ pub(super) fn write(profile: Profile) -> Object {
     put("teams", (!teams.is_empty()).then(|| teams.into()));
     let by_team: Object = teams_role.into_iter().map(|(team, role)| (team, role.into())).collect();
     put("teams_role", Some(by_team.into()));
-    put("privacy_settings", privacy_settings.and_then(|settings| serde_json::to_value(settings).ok()));
+    put("privacy_settings", privacy_settings.map(privacy_object));
     put("push_notifications", push_notifications.map(|settings| push_object(settings).into()));
     item
+}
+
+#[expect(clippy::expect_used, reason = "going on would drop what a user hides")]
+fn privacy_object(settings: PrivacySettings) -> Value {
+    serde_json::to_value(settings).expect("privacy settings are flags with names")
 }
 
 fn push_object(settings: PushNotifications) -> Object {

@@ -34,7 +34,8 @@ pub async fn update_settings(tx: &Tx, app: AppId, change: &SettingsChange) -> Re
     let mut select = app::Entity::find_by_id(app.0);
     tx.backend().lock(QueryTrait::query(&mut select));
     let row = select.one(&**tx).await?.ok_or_else(|| StoreError::corrupt("the app is gone"))?;
-    let (mut settings, change) = (row.settings.clone(), serde_json::to_value(change).unwrap_or_default());
+    let mut settings = row.settings.clone();
+    let change = serde_json::to_value(change).map_err(|err| StoreError::Internal(err.to_string()))?;
     if let (Value::Object(settings), Value::Object(change)) = (&mut settings, change) {
         settings.extend(change);
     }

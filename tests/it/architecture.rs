@@ -186,6 +186,22 @@ fn what_differs_between_databases_stays_in_backend() {
 }
 
 #[test]
+fn no_default_stands_in_for_a_failure_of_what_seals_and_hashes() {
+    let mut bad = Vec::new();
+    let places = ["domain/vault/", "domain/page_token.rs"];
+    let sources = sources();
+    let sealing = |source: &&Source| places.iter().any(|place| source.path.starts_with(place));
+    for source in sources.iter().filter(sealing) {
+        for default in ["unwrap_or_default(", ".unwrap_or(", ".map_or(", "Vec::new()", "String::new"] {
+            if source.code.contains(default) {
+                bad.push(format!("{} says {default}", source.path));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "say what cannot happen with expect, or return a Result:\n{}", bad.join("\n"));
+}
+
+#[test]
 fn files_are_short_and_have_telling_names() {
     let mut bad = Vec::new();
     for source in sources() {

@@ -25,8 +25,7 @@ fn distinct_id<M: AsRef<str>>(vault: &Vault, app: AppId, members: &[M]) -> Strin
     let app = app.0.to_be_bytes();
     let parts = [b"distinct".as_slice(), &app];
     let hash = vault.hash(parts.into_iter().chain(members.iter().map(|id| id.as_ref().as_bytes())));
-    let short = hash.get(..20).unwrap_or(&hash);
-    format!("{DISTINCT}{}", hex(short))
+    format!("{DISTINCT}{}", hex(&hash[..20]))
 }
 
 /// Ends the distinct channels that an earlier version has left to be judged and whose ids are not made of

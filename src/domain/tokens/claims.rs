@@ -12,8 +12,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::unique_map::UniqueMap;
+use crate::model::call::Cid;
 use crate::model::clock::Timestamp;
-use crate::model::id::{UserId, parse_cid, parse_word};
+use crate::model::id::{UserId, parse_word};
 use crate::model::json;
 use crate::model::reason::Reason;
 use crate::model::revocation::Mint;
@@ -158,7 +159,7 @@ pub(super) struct Claims {
     audience: Vec<String>,
     /// Of a token minted here.
     here: Option<Here>,
-    pub(super) call_cids: Vec<String>,
+    pub(super) call_cids: Vec<Cid>,
     /// What a call token makes of its user in its calls.
     pub(super) call_role: Option<String>,
     /// Every claim without a meaning of its own.
@@ -172,10 +173,10 @@ impl Claims {
             Some(Value::Bool(true)) => true,
             Some(_) => return None,
         };
-        let call_cids: Vec<String> = match claims.get("call_cids") {
+        let call_cids: Vec<Cid> = match claims.get("call_cids") {
             None => Vec::new(),
             Some(Value::Array(cids)) => {
-                let cid = |cid: &Value| parse_cid(cid.as_str()?.to_owned()).ok();
+                let cid = |cid: &Value| Cid::parse(cid.as_str()?).ok();
                 cids.iter().map(cid).collect::<Option<_>>()?
             }
             Some(_) => return None,

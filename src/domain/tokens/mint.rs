@@ -98,7 +98,7 @@ pub(in crate::domain) fn sign(
         let rule = format!("must be at most {} seconds in this app", longest.as_secs());
         return Err(Error::invalid("validity", &rule));
     }
-    let expires_at = now.seconds() + i64::try_from(validity.as_secs()).unwrap_or(i64::MAX);
+    let expires_at = now.plus(validity).whole_seconds();
     let field = if command.grant.is_some() { "call_cids" } else { "claims" };
     let mut claims = claims(command, &app.settings, now, expires_at);
     claims.insert(USER_EPOCH.into(), user_epoch.into());
@@ -112,7 +112,6 @@ pub(in crate::domain) fn sign(
         bad.add_too_large(field, format!("would make the token longer than {MAX_BYTES} bytes"));
         bad.into_result(())?;
     }
-    let expires_at = Timestamp::from_parts(expires_at, 0).unwrap_or(Timestamp::MAX);
     Ok(Minted { token, expires_at })
 }
 
@@ -121,14 +120,14 @@ fn claims(
     command: CreateToken,
     settings: &AppSettings,
     now: Timestamp,
-    expires_at: i64,
+    expires_at: Timestamp,
 ) -> Map<String, Value> {
     let CreateToken { user, grant, validity: _, claims } = command;
     let mut claims = claims;
     claims.insert("user_id".into(), user.as_str().into());
     claims.insert("sub".into(), user.as_str().into());
     claims.insert("iat".into(), now.seconds().into());
-    claims.insert("exp".into(), expires_at.into());
+    claims.insert("exp".into(), expires_at.seconds().into());
     claims.insert("jti".into(), Uuid::new_v4().to_string().into());
     claims.insert(MINTED_AT.into(), now.micros().into());
     for (claim, name) in [("iss", &settings.token_issuer), ("aud", &settings.token_audience)] {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{Bearer, Claims, Sealed};
 use crate::domain::{Call, Domain, Error};
+use crate::model::call::Cid;
 use crate::model::reason::Reason;
 
 /// What is to be said of a token.
@@ -18,7 +19,7 @@ pub struct Verdict {
     /// As stored with the user.
     pub role: Option<Arc<str>>,
     pub call_role: Option<String>,
-    pub call_cids: Vec<String>,
+    pub call_cids: Vec<Cid>,
     pub issued_at: Option<i64>,
     pub expires_at: Option<i64>,
     pub claims: Map<String, Value>,

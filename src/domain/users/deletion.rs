@@ -140,7 +140,7 @@ pub(super) fn new_deletion(vault: &Vault, app: AppId, command: &DeleteUsers) -> 
         items: to_items(user_ids.clone()),
         created_by_id: created_by_id.clone(),
         reason: reason.clone(),
-        request: command.request_id.clone().map(|id| RequestMark { id, hash }),
+        request: command.request_id.clone().map(|id| RequestMark { id, hash: hash.to_vec() }),
     })
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::tokens::revoke;
-use crate::domain::vault::{Vault, hex};
+use crate::domain::vault::{HASH, Vault, hex};
 use crate::model::id::AppId;
 use crate::model::pseudonym::replace_id;
 use crate::storage::upsert::Stored;
@@ -13,17 +13,17 @@ use crate::storage::{StoreError, Tx, erased};
 /// Bytes of a hash that stand in an id.
 const SHORT: usize = 16;
 
-fn hash(vault: &Vault, what: &str, app: AppId, id: &str) -> Vec<u8> {
+fn hash(vault: &Vault, what: &str, app: AppId, id: &str) -> [u8; HASH] {
     vault.hash([what.as_bytes(), app.0.to_be_bytes().as_slice(), id.as_bytes()])
 }
 
-fn short(hash: &[u8]) -> String {
-    hex(hash.get(..SHORT).unwrap_or(hash))
+fn short(hash: &[u8; HASH]) -> String {
+    hex(&hash[..SHORT])
 }
 
 /// What the ledger holds of an id.
 pub(in crate::domain) fn ledger_hash(vault: &Vault, app: AppId, id: &str) -> Vec<u8> {
-    hash(vault, "erased user", app, id)
+    hash(vault, "erased user", app, id).to_vec()
 }
 
 /// What stands for a user in what is kept of it.

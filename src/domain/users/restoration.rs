@@ -38,7 +38,7 @@ impl Domain {
             items: to_items(command.user_ids),
             created_by_id: command.created_by_id,
             reason: command.reason,
-            request: command.request_id.map(|id| RequestMark { id, hash }),
+            request: command.request_id.map(|id| RequestMark { id, hash: hash.to_vec() }),
         };
         self.accept(call, new).await
     }

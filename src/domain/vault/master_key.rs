@@ -55,34 +55,37 @@ impl MasterKey {
 
     /// Tells master keys apart, and nothing about them.
     pub fn fingerprint(&self) -> String {
-        self.derive::<8>(b"usher fingerprint").map_or_else(String::new, |bytes| hex(&bytes))
+        hex(&self.derive::<8>(b"usher fingerprint"))
     }
 
     /// The keyset of a database that has none: as versions before keysets derived it.
     pub fn first_keyset(&self) -> Keyset {
-        let key = |purpose: &[u8]| self.derive(purpose).unwrap_or_default();
-        Keyset { hashing: key(b"usher hashing"), sealing: vec![key(b"usher sealing")] }
+        Keyset { hashing: self.derive(b"usher hashing"), sealing: vec![self.derive(b"usher sealing")] }
     }
 
     /// Seals `keyset` under this master key.
+    #[expect(clippy::expect_used, reason = "going on would store an empty keyset")]
     pub fn seal(&self, keyset: &Keyset) -> Vec<u8> {
-        let plain = serde_json::to_vec(keyset).unwrap_or_default();
+        let plain = serde_json::to_vec(keyset).expect("a keyset is lists of numbers");
         seal_with(&self.wrapping(), b"keyset", &plain)
     }
 
-    /// The keyset, if it was sealed under this master key.
+    /// The keyset, if it was sealed under this master key. One without a sealing key is none.
     pub fn open(&self, sealed: &[u8]) -> Option<Keyset> {
-        serde_json::from_slice(&open_with(&self.wrapping(), b"keyset", sealed)?).ok()
+        let plain = open_with(&self.wrapping(), b"keyset", sealed)?;
+        serde_json::from_slice(&plain).ok().filter(|keyset: &Keyset| !keyset.sealing.is_empty())
     }
 
     fn wrapping(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&self.derive::<KEY>(b"usher wrapping").unwrap_or_default().into())
+        XChaCha20Poly1305::new(&self.derive::<KEY>(b"usher wrapping").into())
     }
 
-    /// Keys of their own for each purpose (RFC 5869). So few bytes are always within what HKDF gives.
-    fn derive<const N: usize>(&self, purpose: &[u8]) -> Option<[u8; N]> {
+    /// Keys of their own for each purpose (RFC 5869).
+    #[expect(clippy::expect_used, reason = "going on would seal with a key of zeros")]
+    fn derive<const N: usize>(&self, purpose: &[u8]) -> [u8; N] {
         let mut key = [0; N];
-        self.derived.expand(purpose, &mut key).is_ok().then_some(key)
+        self.derived.expand(purpose, &mut key).expect("HKDF-SHA256 gives up to 8,160 bytes");
+        key
     }
 }
 
@@ -122,5 +125,12 @@ mod tests {
         assert_eq!(one.open(&one.seal(&keyset)).unwrap().hashing, keyset.hashing);
         assert!(two.open(&one.seal(&keyset)).is_none());
         assert_ne!(one.fingerprint(), two.fingerprint());
+    }
+
+    #[test]
+    fn a_keyset_without_a_sealing_key_does_not_open() {
+        let master = master();
+        let empty = Keyset { sealing: Vec::new(), ..master.first_keyset() };
+        assert!(master.open(&master.seal(&empty)).is_none(), "nothing could be sealed with it");
     }
 }

@@ -16,6 +16,8 @@ pub use self::master_key::{Keyset, MasterKey};
 const NONCE: usize = 24;
 /// Bytes of every key.
 const KEY: usize = 32;
+/// Bytes of a hash.
+pub const HASH: usize = 32;
 
 /// Seals, opens and hashes with the keyset of the database.
 pub struct Vault {
@@ -24,6 +26,7 @@ pub struct Vault {
 }
 
 struct Keys {
+    /// Never empty: [`MasterKey::open`] sees to it.
     sealing: Vec<XChaCha20Poly1305>,
     hashing: [u8; KEY],
 }
@@ -58,8 +61,9 @@ impl Vault {
     }
 
     /// Encrypts and authenticates `plain`; it opens only with the same `context`.
+    #[expect(clippy::expect_used, reason = "going on without a key would store secrets as nothing")]
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
-        self.keys().sealing.first().map(|key| seal_with(key, context, plain)).unwrap_or_default()
+        seal_with(self.keys().sealing.first().expect("a keyset has a sealing key"), context, plain)
     }
 
     /// What was sealed with `context`; `None` where it was not, or was changed.
@@ -68,14 +72,16 @@ impl Vault {
     }
 
     /// A keyed hash (HMAC-SHA256) of `parts`, each told apart from its neighbours.
-    pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "going on without a hash would make all hashes equal")]
+    pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; HASH] {
         let keys = self.keys();
-        let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&keys.hashing) else { return Vec::new() };
+        let mut mac =
+            <Hmac<Sha256> as Mac>::new_from_slice(&keys.hashing).expect("HMAC takes keys of any length");
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.finalize().into_bytes().to_vec()
+        mac.finalize().into_bytes().into()
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -90,11 +96,13 @@ impl Keys {
     }
 }
 
+#[expect(clippy::expect_used, reason = "going on without a ciphertext would store secrets as nothing")]
 fn seal_with(key: &XChaCha20Poly1305, context: &[u8], plain: &[u8]) -> Vec<u8> {
     let mut nonce = [0_u8; NONCE];
     rand::rng().fill_bytes(&mut nonce);
     let payload = Payload { msg: plain, aad: context };
-    let sealed = key.encrypt(XNonce::from_slice(&nonce), payload).unwrap_or_default();
+    let sealed =
+        key.encrypt(XNonce::from_slice(&nonce), payload).expect("what is sealed is far below 256 GiB");
     [nonce.as_slice(), &sealed].concat()
 }
 

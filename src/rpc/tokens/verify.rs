@@ -27,7 +27,7 @@ pub(super) async fn verify_token(
             .call_role
             .or_else(|| verdict.role.map(|role| role.as_ref().to_owned()))
             .unwrap_or_default(),
-        call_cids: verdict.call_cids,
+        call_cids: verdict.call_cids.iter().map(ToString::to_string).collect(),
         issued_at: verdict.issued_at.and_then(date),
         expires_at: verdict.expires_at.and_then(date),
         claims: Some(to_struct(verdict.claims)),
