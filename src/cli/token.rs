@@ -136,6 +136,7 @@ fn as_json(verdict: v1::VerifyTokenResponse) -> Value {
     json!({
         "valid": verdict.valid,
         "reason": verdict.reason,
+        "message": verdict.message,
         "user_id": verdict.user_id,
         "server": verdict.server,
         "role": verdict.role,
@@ -152,6 +153,7 @@ fn as_lines(verdict: v1::VerifyTokenResponse) -> Vec<String> {
     let fields = [
         ("valid", Some(verdict.valid.to_string())),
         ("reason", Some(verdict.reason)),
+        ("message", Some(verdict.message)),
         ("user_id", Some(verdict.user_id)),
         ("server", verdict.server.then(|| "true".to_owned())),
         ("role", Some(verdict.role)),
@@ -181,12 +183,18 @@ mod tests {
     fn a_verdict_is_told_in_lines_that_say_something() {
         let verdict = v1::VerifyTokenResponse {
             reason: "TOKEN_EXPIRED".to_owned(),
+            message: "the token has expired".to_owned(),
             user_id: "ada".to_owned(),
             expires_at: Some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
             ..Default::default()
         };
-        let lines =
-            ["valid: false", "reason: TOKEN_EXPIRED", "user_id: ada", "expires_at: 1970-01-01T00:00:00Z"];
+        let lines = [
+            "valid: false",
+            "reason: TOKEN_EXPIRED",
+            "message: the token has expired",
+            "user_id: ada",
+            "expires_at: 1970-01-01T00:00:00Z",
+        ];
         assert_eq!(as_lines(verdict), lines);
     }
 

@@ -1,5 +1,6 @@
 //! Everything a caller can be told. `rpc::status` is the one way out.
 
+use super::tokens::Refusal;
 use crate::engine::ControlError;
 use crate::model::reason::Reason;
 use crate::model::violation::Violation;
@@ -26,12 +27,12 @@ pub enum Error {
     /// A kid nobody has.
     #[error("`x-api-key` names no key, or is missing beside a token without `kid`")]
     ApiKeyUnknown,
-    /// A token that is no good, for one of the token reasons.
-    #[error("the token is not accepted")]
-    Token(Reason),
-    /// A token within the request that is no good, for one of the token reasons.
-    #[error("the token in the request is not accepted")]
-    UserToken(Reason),
+    /// The caller's token is refused.
+    #[error("{0}")]
+    Token(Refusal),
+    /// A token within the request is refused.
+    #[error("{0}")]
+    UserToken(Refusal),
     /// The caller may not do this.
     #[error("{rpc} needs {needs}")]
     PermissionMissing {

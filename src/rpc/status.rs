@@ -39,7 +39,7 @@ pub fn of(err: impl Into<Error>) -> Status {
     let violations = match &err {
         Error::Invalid(violations) => violations.iter().map(of_violation).collect(),
         Error::State(subjects) => subjects.iter().map(of_subject).collect(),
-        Error::UserToken(reason) => vec![FieldViolation::new("token", token_message(*reason))],
+        Error::UserToken(refusal) => vec![FieldViolation::new("token", refusal.to_string())],
         _ => Vec::new(),
     };
     let total = violations.len();
@@ -54,7 +54,6 @@ pub fn of(err: impl Into<Error>) -> Status {
         (_, Reason::Internal) => internal(&err, &mut metadata),
         (Error::Invalid(violations), _) => form_message(violations),
         (Error::State(subjects), _) => state_message(subjects),
-        (Error::Token(reason) | Error::UserToken(reason), _) => token_message(*reason).to_owned(),
         (Error::Store(_), _) => store_message(reason).to_owned(),
         (err, _) => err.to_string(),
     };
@@ -94,7 +93,7 @@ fn reason_of(err: &Error) -> Reason {
         Error::PageToken => Reason::PageTokenInvalid,
         Error::CredentialsMissing => Reason::CredentialsMissing,
         Error::ApiKeyUnknown => Reason::ApiKeyUnknown,
-        Error::Token(reason) | Error::UserToken(reason) => *reason,
+        Error::Token(refusal) | Error::UserToken(refusal) => refusal.reason,
         Error::PermissionMissing { .. } => Reason::PermissionMissing,
         Error::GuestsDisabled => Reason::GuestsDisabled,
         Error::RequestIdReused | Error::ImportIdReused(_) => Reason::RequestIdReused,
@@ -291,19 +290,6 @@ fn state_message(subjects: &[Subject]) -> String {
         || sentence(Reason::Internal).to_owned(),
         |first| lead(&first.field, sentence(first.reason), subjects.len()),
     )
-}
-
-/// Equal text for all that fails before the signature is known to be good.
-const fn token_message(reason: Reason) -> &'static str {
-    match reason {
-        Reason::TokenExpired => "the token has expired; get a new one",
-        Reason::TokenNotYetValid => "the token is not valid yet",
-        Reason::TokenRevoked => "the token was revoked; get a new one",
-        Reason::UserNotFound => "the token's user does not exist",
-        Reason::UserDeleted => "the token's user is deleted",
-        Reason::UserDeactivated => "the token's user is deactivated",
-        _ => "the token is not valid",
-    }
 }
 
 const fn store_message(reason: Reason) -> &'static str {

@@ -28,18 +28,18 @@ impl Domain {
             let key = self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?;
             return Ok(Caller { app: key.app, identity: Identity::Anonymous });
         };
-        let (key, claims) = if let Some(opened) = self.open_named(token, deadline).await? {
+        let (key, claims) = if let Some(opened) = self.open_named(token, None, deadline).await? {
             opened.map_err(Error::Token)?
         } else {
             let kid = api_key.ok_or(Error::ApiKeyUnknown)?;
             let key = self.key(kid, deadline).await?.ok_or(Error::ApiKeyUnknown)?;
-            let claims = Sealed::parse(token).and_then(|sealed| sealed.open(&key.verifying));
+            let claims = Sealed::parse(token).and_then(|sealed| sealed.open(&key, &self.vault));
             (key, claims.map_err(Error::Token)?)
         };
         let passed = self.standing(key.app, &claims, deadline).await?.map_err(Error::Token)?;
         let identity = match (claims.bearer, passed.role) {
             (Bearer::User(id), Some(role)) => Identity::User { id, role },
-            (Bearer::User(_), None) => return Err(Error::Token(Reason::UserNotFound)),
+            (Bearer::User(_), None) => return Err(Error::Token(Reason::UserNotFound.into())),
             (Bearer::Server, _) => Identity::Server,
         };
         Ok(Caller { app: key.app, identity })

@@ -11,10 +11,14 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::proof::{PROOF, is_proof};
+use super::refusal::Refusal;
 use super::unique_map::UniqueMap;
+use crate::domain::apps::ring::Key;
+use crate::domain::vault::Vault;
 use crate::model::call::Cid;
 use crate::model::clock::Timestamp;
-use crate::model::id::{UserId, parse_word};
+use crate::model::id::{AppId, UserId, parse_word};
 use crate::model::json;
 use crate::model::reason::Reason;
 use crate::model::revocation::Mint;
@@ -31,6 +35,11 @@ pub(super) const USER_EPOCH: &str = "usher_user_epoch";
 pub(super) const APP_EPOCH: &str = "usher_app_epoch";
 /// The claim that carries the time of minting here, in microseconds since the epoch.
 pub(super) const MINTED_AT: &str = "usher_minted_at";
+/// What only tokens minted here carry, all of it.
+const HERE: [&str; 3] = [USER_EPOCH, APP_EPOCH, MINTED_AT];
+
+const NOT_AN_OBJECT: &str = "must be one JSON object in UTF-8";
+const NAMED_TWICE: &str = "must be a JSON object in which no name is given twice";
 
 /// Claims with a meaning of their own, which callers cannot choose and `claims` does not repeat.
 pub(super) const REGISTERED: [&str; 13] = [
@@ -91,8 +100,8 @@ impl Header<'_> {
 
 impl<'a> Sealed<'a> {
     /// Takes a token apart.
-    pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
-        Self::taken_apart(token).ok_or(Reason::TokenInvalid)
+    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
+        Self::taken_apart(token).ok_or(Refusal::UNSIGNED)
     }
 
     fn taken_apart(token: &'a str) -> Option<Self> {
@@ -116,15 +125,24 @@ impl<'a> Sealed<'a> {
         good.unwrap_or(false)
     }
 
-    /// What it says, once its signature was found good.
-    pub(super) fn claims(&self) -> Result<Claims, Reason> {
-        let UniqueMap(claims) = serde_json::from_slice(&self.claims).map_err(|_| Reason::TokenInvalid)?;
-        Claims::parse(claims).ok_or(Reason::TokenInvalid)
+    /// What it says, once its signature was found to be by a key of `app`.
+    pub(super) fn claims(&self, app: AppId, vault: &Vault) -> Result<Claims, Refusal> {
+        let claims = serde_json::from_slice(&self.claims).map_err(|_| Refusal::of_claims(NOT_AN_OBJECT))?;
+        let UniqueMap { members, twice } = claims;
+        if let Some(name) = twice {
+            // A name without a meaning here may be anything, so it is not repeated.
+            let known = HERE.into_iter().chain(REGISTERED).find(|known| *known == name);
+            let once = |name| Refusal::of_claim(name, "must be given once");
+            return Err(known.map_or_else(|| Refusal::of_claims(NAMED_TWICE), once));
+        }
+        let proof = members.get(PROOF).and_then(Value::as_str).map(str::to_owned);
+        let claims = Claims::parse(members)?;
+        Ok(claims.proven(proof.as_deref().unwrap_or_default(), app, vault))
     }
 
     /// What it says, if it was signed with `key`.
-    pub(super) fn open(&self, key: &DecodingKey) -> Result<Claims, Reason> {
-        if self.is_signed_with(key) { self.claims() } else { Err(Reason::TokenInvalid) }
+    pub(super) fn open(&self, key: &Key, vault: &Vault) -> Result<Claims, Refusal> {
+        if self.is_signed_with(&key.verifying) { self.claims(key.app, vault) } else { Err(Refusal::UNSIGNED) }
     }
 }
 
@@ -142,10 +160,10 @@ pub(super) enum Bearer {
 
 /// What only tokens minted here say.
 #[derive(Debug, Clone, Copy)]
-struct Here {
-    user_epoch: i64,
-    app_epoch: i64,
-    at: Timestamp,
+pub(super) struct Here {
+    pub(super) user_epoch: i64,
+    pub(super) app_epoch: i64,
+    pub(super) at: Timestamp,
 }
 
 /// What a token says, in our types.
@@ -154,11 +172,13 @@ pub(super) struct Claims {
     pub(super) bearer: Bearer,
     pub(super) issued_at: Option<i64>,
     pub(super) expires_at: Option<i64>,
-    pub(super) not_before: Option<i64>,
+    not_before: Option<i64>,
     issuer: Option<String>,
     audience: Vec<String>,
-    /// Of a token minted here.
+    /// Of a token that says it was minted here.
     here: Option<Here>,
+    /// And proved it.
+    is_proven: bool,
     pub(super) call_cids: Vec<Cid>,
     /// What a call token makes of its user in its calls.
     pub(super) call_role: Option<String>,
@@ -167,32 +187,9 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    fn parse(mut claims: Map<String, Value>) -> Option<Self> {
-        let server = match claims.get("server") {
-            None | Some(Value::Bool(false)) => false,
-            Some(Value::Bool(true)) => true,
-            Some(_) => return None,
-        };
-        let call_cids: Vec<Cid> = match claims.get("call_cids") {
-            None => Vec::new(),
-            Some(Value::Array(cids)) => {
-                let cid = |cid: &Value| Cid::parse(cid.as_str()?).ok();
-                cids.iter().map(cid).collect::<Option<_>>()?
-            }
-            Some(_) => return None,
-        };
-        // A token is of one kind: none passes as another.
-        let bearer = match (server, claims.get("user_id")) {
-            (true, None) if call_cids.is_empty() => Bearer::Server,
-            (false, Some(Value::String(id))) => Bearer::User(UserId::parse(id.as_str()).ok()?),
-            _ => return None,
-        };
-        let call_role = match claims.get("role") {
-            // Of other tokens the role is nobody's business: it is stored with the user.
-            Some(Value::String(role)) if !call_cids.is_empty() => Some(parse_word(role.clone()).ok()?),
-            Some(_) if !call_cids.is_empty() => return None,
-            _ => None,
-        };
+    fn parse(mut claims: Map<String, Value>) -> Result<Self, Refusal> {
+        let call_cids = call_cids(&claims)?;
+        let bearer = bearer(&claims, !call_cids.is_empty())?;
         let issued_at = date(&claims, "iat")?;
         let parsed = Self {
             bearer,
@@ -202,12 +199,23 @@ impl Claims {
             issuer: claims.get("iss").and_then(Value::as_str).map(str::to_owned),
             audience: audience(&claims),
             here: here(&claims, issued_at)?,
-            call_role,
+            is_proven: false,
+            // Other tokens may say any role: it is stored with the user.
+            call_role: if call_cids.is_empty() { None } else { call_role(&claims)? },
             call_cids,
             others: Map::new(),
         };
         claims.retain(|name, _| !REGISTERED.contains(&name.as_str()) && !name.starts_with("usher_"));
-        Some(Self { others: presentable(claims), ..parsed })
+        Ok(Self { others: presentable(claims), ..parsed })
+    }
+
+    /// The same, and whether `proof` proves that it was minted here, for `app`.
+    fn proven(self, proof: &str, app: AppId, vault: &Vault) -> Self {
+        let is_proven = match (&self.bearer, self.here) {
+            (Bearer::User(user), Some(here)) => is_proof(vault, app, user, here, proof),
+            _ => false,
+        };
+        Self { is_proven, ..self }
     }
 
     /// When it was minted, as far as the user's revocations are concerned.
@@ -222,28 +230,75 @@ impl Claims {
         self.here.map_or(Mint::Elsewhere(self.issued_at), here)
     }
 
-    /// Judges the dates that nothing is needed for but `now`.
-    pub(super) fn judge(&self, now: Timestamp) -> Result<(), Reason> {
-        let now = now.seconds();
-        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(Reason::TokenExpired);
+    /// Judges the date that nothing is needed for but `now`.
+    pub(super) fn judge(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now.seconds()) {
+            return Err(Refusal::of_date(Reason::TokenExpired, "exp", "has passed"));
         }
-        let too_early = self.not_before.is_some_and(|not_before| not_before > now);
-        if too_early { Err(Reason::TokenNotYetValid) } else { Ok(()) }
+        Ok(())
     }
 
     /// Judges what the app asks of tokens.
-    pub(super) fn judge_by(&self, settings: &AppSettings, now: Timestamp) -> Result<(), Reason> {
+    pub(super) fn judge_by(&self, settings: &AppSettings, now: Timestamp) -> Result<(), Refusal> {
         let latest = now.plus(settings.token_leeway()).seconds();
-        if self.issued_at.is_some_and(|issued_at| issued_at > latest) {
-            return Err(Reason::TokenNotYetValid);
+        let lies_ahead = |date: Option<i64>| date.is_some_and(|date| date > latest);
+        // Usher's clock may have been set back since it minted the token.
+        let issued_at = self.issued_at.filter(|_| !self.is_proven);
+        for (name, date) in [("nbf", self.not_before), ("iat", issued_at)] {
+            if lies_ahead(date) {
+                let rule = "lies further ahead than the app's `token_leeway`";
+                return Err(Refusal::of_date(Reason::TokenNotYetValid, name, rule));
+            }
         }
-        let is_for_users = matches!(self.bearer, Bearer::User(_));
+        if self.bearer == Bearer::Server {
+            return Ok(());
+        }
         let AppSettings { token_issuer: issuer, token_audience: audience, .. } = settings;
-        let by = issuer.is_empty() || self.issuer.as_ref() == Some(issuer);
-        let to = audience.is_empty() || self.audience.contains(audience);
-        if is_for_users && !(by && to) { Err(Reason::TokenInvalid) } else { Ok(()) }
+        if !issuer.is_empty() && self.issuer.as_ref() != Some(issuer) {
+            return Err(Refusal::of_claim("iss", "must be the app's `token_issuer`"));
+        }
+        if !audience.is_empty() && !self.audience.contains(audience) {
+            return Err(Refusal::of_claim("aud", "must be the app's `token_audience`, or hold it"));
+        }
+        Ok(())
     }
+}
+
+/// Whose it is. A token is of one kind: none passes as another.
+fn bearer(claims: &Map<String, Value>, is_for_calls: bool) -> Result<Bearer, Refusal> {
+    const NOT_A_SERVER: &str = "must not be given together with `server` true";
+    let server = match claims.get("server") {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err(Refusal::of_claim("server", "must be true or false, or be left out")),
+    };
+    match (server, claims.get("user_id")) {
+        (true, Some(_)) => Err(Refusal::of_claim("user_id", NOT_A_SERVER)),
+        (true, None) if is_for_calls => Err(Refusal::of_claim("call_cids", NOT_A_SERVER)),
+        (true, None) => Ok(Bearer::Server),
+        (false, None) => Err(Refusal::of_claim("user_id", "must be given, unless `server` is true")),
+        (false, Some(id)) => {
+            let id = id.as_str().and_then(|id| UserId::parse(id).ok());
+            id.map(Bearer::User).ok_or_else(|| Refusal::of_claim("user_id", UserId::RULE))
+        }
+    }
+}
+
+fn call_cids(claims: &Map<String, Value>) -> Result<Vec<Cid>, Refusal> {
+    let cid = |cid: &Value| Cid::parse(cid.as_str()?).ok();
+    let cids = match claims.get("call_cids") {
+        None => Some(Vec::new()),
+        Some(Value::Array(cids)) => cids.iter().map(cid).collect(),
+        Some(_) => None,
+    };
+    let rule = "must be a list of calls as type:id, both 1 to 64 characters of A-Z a-z 0-9 _ -";
+    cids.ok_or_else(|| Refusal::of_claim("call_cids", rule))
+}
+
+fn call_role(claims: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+    let role = |role: &Value| parse_word(role.as_str().unwrap_or_default().to_owned());
+    let role = claims.get("role").map(role).transpose();
+    role.map_err(|rule| Refusal::of_claim("role", rule))
 }
 
 /// Whom it is for: one, or several. Anything else is for nobody.
@@ -255,17 +310,27 @@ fn audience(claims: &Map<String, Value>) -> Vec<String> {
     }
 }
 
-/// `Some(None)` where the token was minted elsewhere, `None` where it says by half that it was minted here, or
-/// of another time than `iat`, which is the one that is judged.
-#[expect(clippy::option_option, reason = "absent and malformed are two things")]
-fn here(claims: &Map<String, Value>, issued_at: Option<i64>) -> Option<Option<Here>> {
-    let names = [USER_EPOCH, APP_EPOCH, MINTED_AT];
-    if names.iter().all(|name| !claims.contains_key(*name)) {
-        return Some(None);
+/// `None` where the token was minted elsewhere. Refused where it says by half that it was minted here, or at
+/// another time than `iat`.
+fn here(claims: &Map<String, Value>, issued_at: Option<i64>) -> Result<Option<Here>, Refusal> {
+    if HERE.iter().all(|name| !claims.contains_key(*name)) {
+        return Ok(None);
     }
-    let [user_epoch, app_epoch, at] = names.map(|name| integer(claims, name).flatten());
-    let here = Here { user_epoch: user_epoch?, app_epoch: app_epoch?, at: Timestamp::from_micros(at?) };
-    (issued_at == Some(here.at.seconds())).then_some(Some(here))
+    let number = |name| {
+        let number = claims.get(name).and_then(Value::as_i64);
+        number
+            .ok_or_else(|| Refusal::of_claim(name, "must be as usher wrote it, next to the others of usher"))
+    };
+    let here = Here {
+        user_epoch: number(USER_EPOCH)?,
+        app_epoch: number(APP_EPOCH)?,
+        at: Timestamp::from_micros(number(MINTED_AT)?),
+    };
+    if issued_at == Some(here.at.seconds()) {
+        Ok(Some(here))
+    } else {
+        Err(Refusal::of_claim("iat", "must be the time in `usher_minted_at`"))
+    }
 }
 
 /// Claims as an answer can hold them: what is nested too deep for clients is left out, and integers that
@@ -288,20 +353,11 @@ fn shown(value: Value, levels: usize) -> Option<Value> {
     }
 }
 
-/// `Some(None)` where the claim is absent, `None` where it is no integer.
-#[expect(clippy::option_option, reason = "absent and malformed are two things")]
-fn integer(claims: &Map<String, Value>, name: &str) -> Option<Option<i64>> {
-    match claims.get(name) {
-        None => Some(None),
-        Some(value) => value.as_i64().map(Some),
-    }
-}
-
 /// A `NumericDate` (RFC 7519, 2) in whole seconds, within the years protobuf can carry.
-#[expect(clippy::option_option, reason = "absent and malformed are two things")]
-fn date(claims: &Map<String, Value>, name: &str) -> Option<Option<i64>> {
-    match integer(claims, name)? {
-        Some(seconds) if seconds < 0 || Timestamp::from_parts(seconds, 0).is_none() => None,
-        date => Some(date),
-    }
+fn date(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, Refusal> {
+    let Some(date) = claims.get(name) else { return Ok(None) };
+    let fits = |seconds: &i64| *seconds >= 0 && Timestamp::from_parts(*seconds, 0).is_some();
+    let date = date.as_i64().filter(fits);
+    let rule = "must be a whole number of seconds since 1970, not beyond the year 9999";
+    date.map(Some).ok_or_else(|| Refusal::of_claim(name, rule))
 }

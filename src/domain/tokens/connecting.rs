@@ -86,9 +86,9 @@ async fn redeem_in(
     now: Timestamp,
 ) -> Result<(), Error> {
     let stored = upsert::lock_users(tx, app, [user.as_str()]).await?;
-    let stored = stored.get(user.as_str()).ok_or(Error::UserToken(Reason::UserNotFound))?;
+    let stored = stored.get(user.as_str()).ok_or_else(|| Error::UserToken(Reason::UserNotFound.into()))?;
     if let Some(reason) = stored.user.barred() {
-        return Err(Error::UserToken(reason));
+        return Err(Error::UserToken(reason.into()));
     }
     calls::insert_missing(tx, app, open, now).await?;
     let roles = calls::list_roles(tx, app, user, open).await?;

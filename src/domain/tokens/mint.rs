@@ -6,12 +6,15 @@ use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::claims::{APP_EPOCH, MAX_BYTES, MINTED_AT, REGISTERED, USER_EPOCH};
+use super::claims::{APP_EPOCH, Here, MAX_BYTES, MINTED_AT, REGISTERED, USER_EPOCH};
+use super::proof::{PROOF, prove};
 use crate::domain::apps::ring::Key;
+use crate::domain::vault::Vault;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Timestamp;
 use crate::model::id::UserId;
 use crate::model::reason::Reason;
+use crate::model::revocation::RevocationMarks;
 use crate::model::settings::{AppSettings, MAX_TOKEN_VALIDITY_SECONDS};
 use crate::model::violation::Violations;
 use crate::storage::StoreError;
@@ -80,14 +83,16 @@ impl Domain {
         }
         let standing = tokens::get_app_standing(&db, app).await?;
 
-        sign(key, bearer.marks.epoch, &standing, command, self.now())
+        sign(&self.vault, key, &bearer.marks, &standing, command, self.now())
     }
 }
 
-/// Signs the token that `command` asks for, under the auth epochs that the database has.
+/// Signs the token that `command` asks for, under the auth epochs that the database has: `user` are the marks
+/// of its user.
 pub(in crate::domain) fn sign(
+    vault: &Vault,
     key: &Key,
-    user_epoch: i64,
+    user: &RevocationMarks,
     app: &AppStanding,
     command: CreateToken,
     now: Timestamp,
@@ -100,9 +105,12 @@ pub(in crate::domain) fn sign(
     }
     let expires_at = now.plus(validity).whole_seconds();
     let field = if command.grant.is_some() { "call_cids" } else { "claims" };
-    let mut claims = claims(command, &app.settings, now, expires_at);
-    claims.insert(USER_EPOCH.into(), user_epoch.into());
-    claims.insert(APP_EPOCH.into(), app.marks.epoch.into());
+    // The clock may have been set back since a revocation of what was issued before a time.
+    let at = [user.minted_before, app.marks.minted_before].into_iter().flatten().fold(now, Timestamp::max);
+    let here = Here { user_epoch: user.epoch, app_epoch: app.marks.epoch, at };
+    let proof = prove(vault, key.app, &command.user, here);
+    let mut claims = claims(command, &app.settings, here, expires_at);
+    claims.insert(PROOF.into(), proof.into());
 
     let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
     let token = jsonwebtoken::encode(&header, &claims, &key.signing)
@@ -115,21 +123,23 @@ pub(in crate::domain) fn sign(
     Ok(Minted { token, expires_at })
 }
 
-/// What the token says, but for the epochs.
+/// What the token says, but for the proof.
 fn claims(
     command: CreateToken,
     settings: &AppSettings,
-    now: Timestamp,
+    here: Here,
     expires_at: Timestamp,
 ) -> Map<String, Value> {
     let CreateToken { user, grant, validity: _, claims } = command;
     let mut claims = claims;
     claims.insert("user_id".into(), user.as_str().into());
     claims.insert("sub".into(), user.as_str().into());
-    claims.insert("iat".into(), now.seconds().into());
+    claims.insert("iat".into(), here.at.seconds().into());
     claims.insert("exp".into(), expires_at.seconds().into());
     claims.insert("jti".into(), Uuid::new_v4().to_string().into());
-    claims.insert(MINTED_AT.into(), now.micros().into());
+    claims.insert(USER_EPOCH.into(), here.user_epoch.into());
+    claims.insert(APP_EPOCH.into(), here.app_epoch.into());
+    claims.insert(MINTED_AT.into(), here.at.micros().into());
     for (claim, name) in [("iss", &settings.token_issuer), ("aud", &settings.token_audience)] {
         if !name.is_empty() {
             claims.insert(claim.into(), name.as_str().into());

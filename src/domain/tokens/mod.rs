@@ -5,6 +5,8 @@ mod claims;
 pub(super) mod connecting;
 pub mod mint;
 mod opened;
+mod proof;
+mod refusal;
 pub(super) mod renewal;
 pub mod revoke;
 mod standing;
@@ -12,5 +14,6 @@ mod unique_map;
 pub mod verify;
 
 pub use self::opened::Opened;
+pub use self::refusal::Refusal;
 pub use self::renewal::Renewals;
 pub use self::standing::Standings;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+use super::Refusal;
 use super::claims::{Claims, MAX_BYTES, Sealed};
 use crate::domain::apps::ring::Key;
 use crate::domain::{Domain, Error};
 use crate::model::clock::Deadline;
-use crate::model::reason::Reason;
+use crate::model::id::AppId;
 
 /// Tokens remembered at most, and the longest of them, so that all take a few dozen megabytes at most.
 const REMEMBERED: usize = 8_192;
@@ -27,34 +28,41 @@ impl Default for Opened {
 }
 
 impl Domain {
-    /// The claims of a token that names its key, and that key, which must verify.
+    /// The claims of a token that names its key, and that key, which must verify: a key of `app`, where that is
+    /// given. A key of another app and none at all look the same.
     ///
     /// `None` where the token names none, and [`Sealed`] must be opened with a key found otherwise.
     pub(super) async fn open_named(
         &self,
         token: &str,
+        app: Option<AppId>,
         deadline: Deadline,
-    ) -> Result<Option<Result<(Arc<Key>, Claims), Reason>>, Error> {
+    ) -> Result<Option<Result<(Arc<Key>, Claims), Refusal>>, Error> {
         let known = self.opened.0.get(token);
         if let Some(known) = known {
             let (kid, claims) = &*known;
-            let key = self.key(kid, deadline).await?;
-            return Ok(Some(key.map(|key| (key, claims.clone())).ok_or(Reason::TokenInvalid)));
+            let key = self.key(kid, deadline).await?.filter(|key| is_of(app, key));
+            return Ok(Some(key.map(|key| (key, claims.clone())).ok_or(Refusal::UNSIGNED)));
         }
         let sealed = match Sealed::parse(token) {
             Ok(sealed) => sealed,
-            Err(reason) => return Ok(Some(Err(reason))),
+            Err(refusal) => return Ok(Some(Err(refusal))),
         };
         let Some(kid) = &sealed.kid else { return Ok(None) };
-        // A kid nobody has is told no more than a wrong signature.
-        let Some(key) = self.key(kid, deadline).await? else { return Ok(Some(Err(Reason::TokenInvalid))) };
-        let claims = match sealed.open(&key.verifying) {
+        // No more is said of an unknown kid than of a wrong signature.
+        let key = self.key(kid, deadline).await?.filter(|key| is_of(app, key));
+        let Some(key) = key else { return Ok(Some(Err(Refusal::UNSIGNED))) };
+        let claims = match sealed.open(&key, &self.vault) {
             Ok(claims) => claims,
-            Err(reason) => return Ok(Some(Err(reason))),
+            Err(refusal) => return Ok(Some(Err(refusal))),
         };
         if token.len() <= LONGEST {
             self.opened.0.insert(token.to_owned(), Arc::new((key.kid.clone(), claims.clone())));
         }
         Ok(Some(Ok((key, claims))))
     }
+}
+
+fn is_of(app: Option<AppId>, key: &Key) -> bool {
+    app.is_none_or(|app| app == key.app)
 }

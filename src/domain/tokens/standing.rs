@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use quick_cache::Equivalent;
 
+use super::Refusal;
 use super::claims::{Bearer, Claims};
 use super::renewal::Due;
 use crate::domain::recent::Recent;
@@ -86,10 +87,10 @@ impl Domain {
         app: AppId,
         claims: &Claims,
         deadline: Deadline,
-    ) -> Result<Result<Passed, Reason>, Error> {
+    ) -> Result<Result<Passed, Refusal>, Error> {
         let now = self.now();
-        if let Err(reason) = claims.judge(now) {
-            return Ok(Err(reason));
+        if let Err(refusal) = claims.judge(now) {
+            return Ok(Err(refusal));
         }
         if let Some(passed) = self.remembered(app, claims, now) {
             return Ok(Ok(passed));
@@ -104,10 +105,10 @@ impl Domain {
         app: AppId,
         claims: &Claims,
         deadline: Deadline,
-    ) -> Result<Result<Passed, Reason>, Error> {
+    ) -> Result<Result<Passed, Refusal>, Error> {
         let now = self.now();
-        if let Err(reason) = claims.judge(now) {
-            return Ok(Err(reason));
+        if let Err(refusal) = claims.judge(now) {
+            return Ok(Err(refusal));
         }
         let began = Instant::now();
         let db = self.read(deadline).await?;
@@ -121,7 +122,7 @@ impl Domain {
             (_, Some(user)) => Ok(judge(claims, &standing, Some(&user), now)),
             (Some(_), None) => {
                 let judged = claims.judge_by(&standing.settings, now);
-                Ok(Err(judged.err().unwrap_or(Reason::UserNotFound)))
+                Ok(judged.and(Err(Reason::UserNotFound.into())))
             }
         }
     }
@@ -175,18 +176,18 @@ fn judge(
     app: &AppStanding,
     user: Option<&UserStanding>,
     now: Timestamp,
-) -> Result<Passed, Reason> {
+) -> Result<Passed, Refusal> {
     claims.judge_by(&app.settings, now)?;
     let leeway = app.settings.token_leeway();
     if app.marks.hit(claims.app_mint(), leeway) {
-        return Err(Reason::TokenRevoked);
+        return Err(Reason::TokenRevoked.into());
     }
     let Some(user) = user else { return Ok(Passed { role: None }) };
     if let Some(reason) = user.barred {
-        return Err(reason);
+        return Err(reason.into());
     }
     if user.marks.hit(claims.user_mint(), leeway) {
-        return Err(Reason::TokenRevoked);
+        return Err(Reason::TokenRevoked.into());
     }
     Ok(Passed { role: Some(Arc::clone(&user.role)) })
 }

@@ -5,12 +5,16 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// An object without a name that stands twice, at its top.
+/// An object, and the first name that stands in it twice, at its top.
 #[derive(Debug)]
-pub(super) struct UniqueMap(pub(super) Map<String, Value>);
+pub(super) struct UniqueMap {
+    pub(super) members: Map<String, Value>,
+    /// Where there is one, `members` means nothing.
+    pub(super) twice: Option<String>,
+}
 
 impl<'de> Deserialize<'de> for UniqueMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -27,14 +31,16 @@ impl<'de> Visitor<'de> for Members {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<UniqueMap, A::Error> {
-        let mut map = Map::new();
-        while let Some((name, value)) = members.next_entry::<String, Value>()? {
-            if map.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name stands twice"));
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<UniqueMap, A::Error> {
+        let (mut members, mut twice) = (Map::new(), None);
+        while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+            if members.contains_key(&name) {
+                twice.get_or_insert(name);
+            } else {
+                members.insert(name, value);
             }
         }
-        Ok(UniqueMap(map))
+        Ok(UniqueMap { members, twice })
     }
 }
 
@@ -43,10 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_stands_twice_is_refused_however_it_is_written() {
-        for twice in [r#"{"a":1,"a":1}"#, r#"{"a":1,"b":2,"\u0061":3}"#] {
-            assert!(serde_json::from_str::<UniqueMap>(twice).is_err(), "{twice}");
+    fn a_name_that_stands_twice_is_found_however_it_is_written() {
+        let twice = |json| serde_json::from_str::<UniqueMap>(json).unwrap().twice;
+        for json in [r#"{"a":1,"a":1}"#, r#"{"a":1,"b":2,"\u0061":3}"#, r#"{"a":1,"a":2,"b":1,"b":2}"#] {
+            assert_eq!(twice(json).as_deref(), Some("a"), "{json}");
         }
-        assert!(serde_json::from_str::<UniqueMap>(r#"{"a":{"x":1},"b":{"x":1}}"#).is_ok());
+        assert_eq!(twice(r#"{"a":{"x":1},"b":{"x":1}}"#), None);
     }
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::Refusal;
 use super::claims::{Bearer, Claims, Sealed};
 use crate::domain::{Call, Domain, Error};
 use crate::model::call::Cid;
-use crate::model::reason::Reason;
 
 /// What is to be said of a token.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "documented at the proto message")]
 pub struct Verdict {
-    pub reason: Option<Reason>,
+    pub refusal: Option<Refusal>,
     pub user_id: Option<String>,
     pub server: bool,
     /// As stored with the user.
@@ -30,19 +30,22 @@ impl Domain {
     pub async fn verify_token(&self, call: &Call, token: &str) -> Result<Verdict, Error> {
         let claims = match self.open_token(call, token).await? {
             Ok(claims) => claims,
-            Err(reason) => return Ok(Verdict { reason: Some(reason), ..Verdict::default() }),
+            Err(refusal) => return Ok(Verdict { refusal: Some(refusal), ..Verdict::default() }),
         };
         let standing = self.standing(call.app(), &claims, call.deadline).await?;
-        let reason = standing.as_ref().err().copied();
+        let (role, refusal) = match standing {
+            Ok(passed) => (passed.role, None),
+            Err(refusal) => (None, Some(refusal)),
+        };
         let (user_id, server) = match claims.bearer {
             Bearer::Server => (None, true),
             Bearer::User(id) => (Some(id.into()), false),
         };
         Ok(Verdict {
-            reason,
+            refusal,
             user_id,
             server,
-            role: standing.ok().and_then(|passed| passed.role),
+            role,
             call_role: claims.call_role,
             call_cids: claims.call_cids,
             issued_at: claims.issued_at,
@@ -52,19 +55,20 @@ impl Domain {
     }
 
     /// The claims of a token that some key of the caller's app has signed.
-    pub(super) async fn open_token(&self, call: &Call, token: &str) -> Result<Result<Claims, Reason>, Error> {
-        if let Some(opened) = self.open_named(token, call.deadline).await? {
-            // A key of another app and none at all look the same.
-            return Ok(opened.and_then(|(key, claims)| {
-                if key.app == call.app() { Ok(claims) } else { Err(Reason::TokenInvalid) }
-            }));
+    pub(super) async fn open_token(
+        &self,
+        call: &Call,
+        token: &str,
+    ) -> Result<Result<Claims, Refusal>, Error> {
+        if let Some(opened) = self.open_named(token, Some(call.app()), call.deadline).await? {
+            return Ok(opened.map(|(_, claims)| claims));
         }
         let sealed = match Sealed::parse(token) {
             Ok(sealed) => sealed,
-            Err(reason) => return Ok(Err(reason)),
+            Err(refusal) => return Ok(Err(refusal)),
         };
         let keys = self.keys_of(call.app(), call.deadline).await?;
         let key = keys.iter().find(|key| sealed.is_signed_with(&key.verifying));
-        Ok(key.ok_or(Reason::TokenInvalid).and_then(|_| sealed.claims()))
+        Ok(key.ok_or(Refusal::UNSIGNED).and_then(|key| sealed.claims(key.app, &self.vault)))
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::{Call, Domain, Error, Identity};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, UserId};
 use crate::model::reason::Reason;
+use crate::model::revocation::RevocationMarks;
 use crate::model::role;
 use crate::model::unique_name::{Manner, Renaming};
 use crate::model::user::Profile;
@@ -63,7 +64,8 @@ impl Domain {
                 let new = new_guest(&tx, app, &guest, trusted, unique, now).await?;
                 let stored = store_guest(&tx, &vault, app, new).await?;
                 // Before the commit: no guest without a token.
-                let minted = sign(&key, stored.marks.auth_epoch, &app_standing, token(&stored, &guest), now)?;
+                let marks = RevocationMarks { epoch: stored.marks.auth_epoch, ..RevocationMarks::default() };
+                let minted = sign(&vault, &key, &marks, &app_standing, token(&stored, &guest), now)?;
                 Ok((UserView::basic(Arc::unwrap_or_clone(stored.user)), minted))
             }
         })

@@ -68,7 +68,7 @@ impl Domain {
         let db = self.read(call.deadline).await?;
         let found =
             get::list_users(&db, app, std::slice::from_ref(&bearer), false).await?.remove(bearer.as_str());
-        let mut user = found.ok_or(Error::UserToken(Reason::UserNotFound))?;
+        let mut user = found.ok_or_else(|| Error::UserToken(Reason::UserNotFound.into()))?;
         let session = Session::of_user(id, &bearer, now, user_mint, app_mint);
         self.note(app, &session, Sign { seen_at: now, ended: false });
         user.last_active = Some(now);

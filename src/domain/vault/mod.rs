@@ -71,9 +71,18 @@ impl Vault {
         self.keys().sealing.iter().find_map(|key| open_with(key, context, sealed))
     }
 
-    /// A keyed hash (HMAC-SHA256) of `parts`, each told apart from its neighbours.
-    #[expect(clippy::expect_used, reason = "going on without a hash would make all hashes equal")]
+    /// A keyed hash (HMAC-SHA256) of `parts`, each separated from its neighbours.
     pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; HASH] {
+        self.mac(parts).finalize().into_bytes().into()
+    }
+
+    /// Whether `hash` is that of `parts`, compared in constant time.
+    pub fn is_hash<'a>(&self, hash: &[u8], parts: impl IntoIterator<Item = &'a [u8]>) -> bool {
+        self.mac(parts).verify_slice(hash).is_ok()
+    }
+
+    #[expect(clippy::expect_used, reason = "going on without a hash would make all hashes equal")]
+    fn mac<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Hmac<Sha256> {
         let keys = self.keys();
         let mut mac =
             <Hmac<Sha256> as Mac>::new_from_slice(&keys.hashing).expect("HMAC takes keys of any length");
@@ -81,7 +90,7 @@ impl Vault {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.finalize().into_bytes().into()
+        mac
     }
 
     fn keys(&self) -> Arc<Keys> {

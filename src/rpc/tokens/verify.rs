@@ -18,8 +18,9 @@ pub(super) async fn verify_token(
     let verdict = domain.verify_token(&call, &message.token).await.map_err(status::of)?;
     let date = |seconds| Timestamp::from_parts(seconds, 0).map(to_timestamp);
     Ok(answer(pb::VerifyTokenResponse {
-        valid: verdict.reason.is_none(),
-        reason: verdict.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        valid: verdict.refusal.is_none(),
+        reason: verdict.refusal.as_ref().map_or("", |refusal| refusal.reason.as_str()).to_owned(),
+        message: verdict.refusal.map(|refusal| refusal.to_string()).unwrap_or_default(),
         user_id: verdict.user_id.unwrap_or_default(),
         server: verdict.server,
         permissions: verdict.role.as_deref().map(permissions).unwrap_or_default(),

@@ -1,6 +1,8 @@
 //! `TokenService`, one file per capability.
 
 mod attacks;
+mod clocks;
+mod messages;
 mod mint;
 mod revoke;
 mod settings;

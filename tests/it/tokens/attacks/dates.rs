@@ -3,6 +3,9 @@
 use super::{Attack, Forge, attack, refused};
 use crate::harness::{TestServer, each_backend, now};
 
+/// The last second of the year 9999.
+const FAR: u64 = 253_402_300_799;
+
 /// What is no date, whatever it is a date of; `good` is one that nothing is against.
 fn malformed(good: &str) -> Vec<String> {
     let all = [
@@ -42,12 +45,15 @@ each_backend! {
         let dates = [("exp", "4102444800"), ("nbf", "1700000000"), ("iat", "1700000000")];
         let attacks = dates.into_iter().flat_map(|(name, good)| {
             let twin = of(name, good);
-            malformed(good).into_iter().map(move |date| attack(format!("{name} {date}"), of(name, &date), &twin))
+            malformed(good).into_iter().map(move |date| {
+                attack(format!("{name} {date}"), of(name, &date), &twin).naming(format!("`{name}`"))
+            })
         });
         let bounds = [
-            attack("exp beyond the last year", of("exp", "253402300800"), &of("exp", "253402300799")),
-            attack("nbf before the first second", of("nbf", "-1"), &of("nbf", "0")),
-            attack("iat before the first second", of("iat", "-1"), &of("iat", "0")),
+            attack("exp beyond the last year", of("exp", "253402300800"), &of("exp", "253402300799"))
+                .naming("`exp`"),
+            attack("nbf before the first second", of("nbf", "-1"), &of("nbf", "0")).naming("`nbf`"),
+            attack("iat before the first second", of("iat", "-1"), &of("iat", "0")).naming("`iat`"),
         ];
         refused(&server, attacks.chain(bounds).collect::<Vec<_>>()).await;
     }
@@ -60,18 +66,18 @@ each_backend! {
             let now = now();
             let of = |name: &str, date: u64| forge.claims(format!(r#"{{{bearer},"{name}":{date}}}"#));
             let cases = [
-                ("exp 0", of("exp", 0), of("exp", now + 60), "TOKEN_EXPIRED"),
-                ("long expired", of("exp", now - 1_000_000), of("exp", now + 60), "TOKEN_EXPIRED"),
-                ("expired a second ago", of("exp", now - 1), of("exp", now + 60), "TOKEN_EXPIRED"),
-                ("expires now", of("exp", now), of("exp", now + 60), "TOKEN_EXPIRED"),
-                ("good from a minute on", of("nbf", now + 60), of("nbf", now), "TOKEN_NOT_YET_VALID"),
-                ("good from the year 9999 on", of("nbf", 253_402_300_799), of("nbf", 0), "TOKEN_NOT_YET_VALID"),
+                ("exp 0", of("exp", 0), of("exp", now + 60), "TOKEN_EXPIRED", "`exp`"),
+                ("long expired", of("exp", now - 1_000_000), of("exp", now + 60), "TOKEN_EXPIRED", "`exp`"),
+                ("expired a second ago", of("exp", now - 1), of("exp", now + 60), "TOKEN_EXPIRED", "`exp`"),
+                ("expires now", of("exp", now), of("exp", now + 60), "TOKEN_EXPIRED", "`exp`"),
                 // Five seconds are what clocks may differ by.
-                ("of a minute ahead", of("iat", now + 60), of("iat", now + 5), "TOKEN_NOT_YET_VALID"),
-                ("of the year 9999", of("iat", 253_402_300_799), of("iat", now), "TOKEN_NOT_YET_VALID"),
+                ("good from a minute on", of("nbf", now + 60), of("nbf", now + 5), "TOKEN_NOT_YET_VALID", "`nbf`"),
+                ("good from the year 9999 on", of("nbf", FAR), of("nbf", 0), "TOKEN_NOT_YET_VALID", "`nbf`"),
+                ("of a minute ahead", of("iat", now + 60), of("iat", now + 5), "TOKEN_NOT_YET_VALID", "`iat`"),
+                ("of the year 9999", of("iat", FAR), of("iat", now), "TOKEN_NOT_YET_VALID", "`iat`"),
             ];
-            attacks.extend(cases.map(|(what, forged, twin, reason)| {
-                attack(format!("{bearer}: {what}"), forged, &twin).because(reason)
+            attacks.extend(cases.map(|(what, forged, twin, reason, named)| {
+                attack(format!("{bearer}: {what}"), forged, &twin).because(reason).naming(named)
             }));
         }
         refused(&server, attacks).await;

@@ -1,20 +1,13 @@
 //! The claims by which usher knows what it minted itself. Whoever holds the secret can write them too, and
 //! must gain nothing by it: such a token is revoked as any other.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{Attack, Forge, attack, knock, refused};
-use crate::harness::{Answer, TestServer, each_backend, now, pb};
+use super::{Attack, Forge, attack, claims_of, encode, knock, refused};
+use crate::harness::{Answer, TestServer, each_backend, now, pb, user};
 
 const EPOCHS: [&str; 2] = ["usher_user_epoch", "usher_app_epoch"];
-
-fn claims_of(token: &str) -> Value {
-    let claims = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
-}
 
 /// `claims` with one of them replaced.
 fn with(claims: &Value, name: &str, value: impl Into<Value>) -> String {
@@ -40,18 +33,20 @@ each_backend! {
         let mut attacks: Vec<Attack> = Vec::new();
         for name in names {
             let others: Vec<&str> = names.into_iter().filter(|other| *other != name).collect();
-            attacks.push(attack(format!("no {name}"), forge.claims(without(&claims, &[name])), &minted));
-            attacks.push(attack(format!("{name} alone"), forge.claims(without(&claims, &others)), &elsewhere));
+            attacks.push(attack(format!("no {name}"), forge.claims(without(&claims, &[name])), &minted).naming("`usher_"));
+            attacks.push(attack(format!("{name} alone"), forge.claims(without(&claims, &others)), &elsewhere).naming("`usher_"));
             for value in json!(["1", "", 1.5, 1.0, null, true, [1], {}, u64::MAX, 1e19]).as_array().unwrap() {
-                attacks.push(attack(format!("{name} {value}"), forge.claims(with(&claims, name, value.clone())), &minted));
+                let forged = forge.claims(with(&claims, name, value.clone()));
+                attacks.push(attack(format!("{name} {value}"), forged, &minted).naming(format!("`{name}`")));
             }
         }
         let times = [at - 1_000_000, at + 1_000_000, at + 3_600_000_000, -1, 0, i64::MIN, i64::MAX];
         attacks.extend(times.map(|time| {
             let forged = forge.claims(with(&claims, "usher_minted_at", time));
-            attack(format!("minted {} us apart from iat", time.saturating_sub(at)), forged, &minted)
+            attack(format!("minted {} us apart from iat", time.saturating_sub(at)), forged, &minted).naming("`iat`")
         }));
-        attacks.push(attack("minted here without iat", forge.claims(without(&claims, &["iat"])), &minted));
+        let forged = forge.claims(without(&claims, &["iat"]));
+        attacks.push(attack("minted here without iat", forged, &minted).naming("`iat`"));
         refused(&server, attacks).await;
     }
 
@@ -67,13 +62,38 @@ each_backend! {
                 attacks.push(attack(format!("{name} {epoch}"), forged, &minted).because("TOKEN_REVOKED"));
             }
         }
+        refused(&server, attacks).await;
+    }
+
+    async fn only_what_usher_minted_may_be_dated_ahead(server: TestServer) {
+        let forge = Forge::of(&server).await;
+        server.upsert(vec![user("grace")]).await;
+        let minted = server.user_token("ada").await;
+        let claims = claims_of(&minted);
+        let proof = claims["usher_proof"].as_str().unwrap().to_owned();
+        let of_grace = claims_of(&server.user_token("grace").await)["usher_proof"].clone();
         let ahead = now() + 60;
         let mut later = claims;
         later["iat"] = ahead.into();
         later["usher_minted_at"] = (ahead * 1_000_000).into();
-        let forged = forge.claims(later.to_string());
-        attacks.push(attack("minted a minute ahead", forged, &minted).because("TOKEN_NOT_YET_VALID"));
-        refused(&server, attacks).await;
+        let proofs = [
+            ("its own, for another time", proof.as_str().into()),
+            ("that of another user", of_grace),
+            ("zeros", encode([0; 32]).into()),
+            ("half of its own", proof[..22].into()),
+            ("nothing", "".into()),
+            ("no text", json!(1)),
+            ("a list of its own", json!([proof])),
+            ("true", json!(true)),
+            ("null", json!(null)),
+        ];
+        let with_proof = proofs.into_iter().map(|(what, proof)| {
+            let forged = forge.claims(with(&later, "usher_proof", proof));
+            attack(format!("a minute ahead, with a proof that is {what}"), forged, &minted)
+        });
+        let without_proof = attack("a minute ahead", forge.claims(without(&later, &["usher_proof"])), &minted);
+        let attacks = with_proof.chain([without_proof]);
+        refused(&server, attacks.map(|attack| attack.because("TOKEN_NOT_YET_VALID").naming("`iat`"))).await;
     }
 
     async fn no_epoch_to_come_can_be_guessed(server: TestServer) {

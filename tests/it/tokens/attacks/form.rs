@@ -71,13 +71,17 @@ each_backend! {
             ("five parts, and signed so", forge.sign(&format!("{header}.{claims}.{iv}.{text}"))),
             ("an empty part more, and signed so", forge.sign(&format!("{header}.{claims}."))),
             ("two parts, and signed so", forge.sign(claims)),
-            // The claims of a good token within claims that are a token themselves.
+            ("claims that are not encoded", forge.sign(&format!("{header}.{ADA}"))),
+        ];
+        // The signature is good here: the claims of a good token within claims that are a token themselves.
+        let signed = [
             ("a token for its claims", forge.claims(&good)),
             ("a token for its claims, as text", forge.claims(format!("\"{good}\""))),
             ("detached claims", forge.sign(&format!("{header}."))),
-            ("claims that are not encoded", forge.sign(&format!("{header}.{ADA}"))),
         ];
-        refused(&server, cases.map(|(what, forged)| attack(what, forged, &good))).await;
+        let attacks = cases.map(|(what, forged)| attack(what, forged, &good)).into_iter();
+        let signed = signed.map(|(what, forged)| attack(what, forged, &good).naming("the claims"));
+        refused(&server, attacks.chain(signed)).await;
     }
 
     async fn a_token_is_8_kib_at_most(server: TestServer) {

@@ -22,6 +22,9 @@ each_backend! {
                 attack("our secret under their kid", under_theirs.claims(claims), &good),
                 attack("their secret under our kid", under_ours.claims(claims), &good),
                 attack("a good token of theirs", there.claims(claims), &good).within_requests_only(),
+                // Nothing is said of what is wrong with it: that would tell of another app's key.
+                attack("a bad token of theirs", there.claims("{}"), &good).within_requests_only(),
+                attack("a bad token of theirs and no kid", there.token(BARE, "{}"), &good).within_requests_only(),
                 attack("their secret and no kid", there.token(BARE, claims), &here.token(BARE, claims))
                     .within_requests_only(),
             ]

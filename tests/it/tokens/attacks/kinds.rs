@@ -8,30 +8,32 @@ each_backend! {
         let forge = Forge::of(&server).await;
         let twins = [forge.claims(r#"{"server":true}"#), forge.claims(r#"{"server":false,"user_id":"ada"}"#)];
         let cases = [
-            "{}",
-            r#"{"iat":1700000000}"#,
-            r#"{"server":false}"#,
-            r#"{"server":null}"#,
-            r#"{"server":"true"}"#,
-            r#"{"server":"1"}"#,
-            r#"{"server":1}"#,
-            r#"{"server":[true]}"#,
-            r#"{"server":{"server":true}}"#,
-            r#"{"Server":true}"#,
-            r#"{"server ":true}"#,
-            r#"{"role":"admin"}"#,
-            r#"{"admin":true,"sub":"server"}"#,
-            r#"{"server":true,"user_id":"ada"}"#,
-            r#"{"server":true,"user_id":""}"#,
-            r#"{"server":true,"user_id":null}"#,
-            r#"{"server":true,"user_id":5}"#,
-            r#"{"server":true,"call_cids":["default:standup"]}"#,
-            r#"{"server":"false","user_id":"ada"}"#,
-            r#"{"server":null,"user_id":"ada"}"#,
-            r#"{"server":0,"user_id":"ada"}"#,
+            ("`user_id`", "{}"),
+            ("`user_id`", r#"{"iat":1700000000}"#),
+            ("`user_id`", r#"{"server":false}"#),
+            ("`server`", r#"{"server":null}"#),
+            ("`server`", r#"{"server":"true"}"#),
+            ("`server`", r#"{"server":"1"}"#),
+            ("`server`", r#"{"server":1}"#),
+            ("`server`", r#"{"server":[true]}"#),
+            ("`server`", r#"{"server":{"server":true}}"#),
+            ("`user_id`", r#"{"Server":true}"#),
+            ("`user_id`", r#"{"server ":true}"#),
+            ("`user_id`", r#"{"role":"admin"}"#),
+            ("`user_id`", r#"{"admin":true,"sub":"server"}"#),
+            ("`user_id`", r#"{"server":true,"user_id":"ada"}"#),
+            ("`user_id`", r#"{"server":true,"user_id":""}"#),
+            ("`user_id`", r#"{"server":true,"user_id":null}"#),
+            ("`user_id`", r#"{"server":true,"user_id":5}"#),
+            ("`call_cids`", r#"{"server":true,"call_cids":["default:standup"]}"#),
+            ("`server`", r#"{"server":"false","user_id":"ada"}"#),
+            ("`server`", r#"{"server":null,"user_id":"ada"}"#),
+            ("`server`", r#"{"server":0,"user_id":"ada"}"#),
         ];
-        let attacks = cases.into_iter().zip(twins.iter().cycle());
-        refused(&server, attacks.map(|(claims, twin)| attack(claims, forge.claims(claims), twin))).await;
+        let attacks = cases.into_iter().zip(twins.iter().cycle()).map(|((named, claims), twin)| {
+            attack(claims, forge.claims(claims), twin).naming(named)
+        });
+        refused(&server, attacks).await;
     }
 
     async fn a_user_token_names_its_user_and_nothing_else_does(server: TestServer) {
@@ -61,7 +63,7 @@ each_backend! {
         let cases = of_ids.chain(elsewhere.map(str::to_owned)).zip(twins.iter().cycle());
         let attacks = cases.map(|(claims, twin)| {
             let what = claims.chars().take(60).collect::<String>();
-            attack(what, forge.claims(claims), twin)
+            attack(what, forge.claims(claims), twin).naming("`user_id`")
         });
         refused(&server, attacks).await;
     }
@@ -101,7 +103,8 @@ each_backend! {
             r#"["default:standup",5]"#.to_owned(),
         ];
         let attacks = cases.iter().zip(twins.iter().cycle());
-        refused(&server, attacks.map(|(cids, twin)| attack(cids.as_str(), of(cids), twin))).await;
+        let attacks = attacks.map(|(cids, twin)| attack(cids.as_str(), of(cids), twin).naming("`call_cids`"));
+        refused(&server, attacks).await;
     }
 
     async fn the_role_in_calls_is_one_word(server: TestServer) {
@@ -116,6 +119,7 @@ each_backend! {
             r#""host,admin""#, "\"h\u{43e}st\"", too_long.as_str(),
         ];
         let attacks = cases.iter().zip(twins.iter().cycle());
-        refused(&server, attacks.map(|(role, twin)| attack(*role, of(role), twin))).await;
+        let attacks = attacks.map(|(role, twin)| attack(*role, of(role), twin).naming("`role`"));
+        refused(&server, attacks).await;
     }
 }

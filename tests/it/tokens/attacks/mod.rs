@@ -30,11 +30,11 @@ use crate::harness::{Caller, Credentials, TestServer, fields_of, pb, reason_of, 
 const ADA: &str = r#"{"user_id":"ada"}"#;
 
 /// Signs any text with the secret of an app.
-struct Forge(Credentials);
+pub(super) struct Forge(Credentials);
 
 impl Forge {
     /// With the secret of the server's app, where there is now a user `ada`.
-    async fn of(server: &TestServer) -> Self {
+    pub(super) async fn of(server: &TestServer) -> Self {
         server.upsert(vec![user("ada")]).await;
         Self(server.credentials().clone())
     }
@@ -45,12 +45,12 @@ impl Forge {
     }
 
     /// A token of this header and these claims, which need not be JSON.
-    fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+    pub(super) fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         self.sign(&format!("{}.{}", encode(header), encode(claims)))
     }
 
     /// A token of these claims.
-    fn claims(&self, claims: impl AsRef<[u8]>) -> String {
+    pub(super) fn claims(&self, claims: impl AsRef<[u8]>) -> String {
         self.token(self.header(), claims)
     }
 
@@ -58,6 +58,12 @@ impl Forge {
     fn sign(&self, signed: &str) -> String {
         format!("{signed}.{}", hmac(Algorithm::HS256, self.0.secret.as_bytes(), signed.as_bytes()))
     }
+}
+
+/// What a token says, whoever signed it.
+pub(super) fn claims_of(token: &str) -> serde_json::Value {
+    let claims = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
 }
 
 fn encode(part: impl AsRef<[u8]>) -> String {
@@ -75,19 +81,27 @@ struct Attack {
     forged: String,
     twin: String,
     reason: &'static str,
+    /// What the text must say, once the signature is good.
+    naming: Option<String>,
     is_credential: bool,
 }
 
-/// What is wrong up to and including the signature is one answer.
+/// What is wrong up to and including the signature is one answer, in one text.
 fn attack(what: impl Into<String>, forged: String, twin: &str) -> Attack {
     let reason = "TOKEN_INVALID";
-    Attack { what: what.into(), forged, twin: twin.to_owned(), reason, is_credential: true }
+    Attack { what: what.into(), forged, twin: twin.to_owned(), reason, naming: None, is_credential: true }
 }
 
 impl Attack {
     /// It is told why.
     const fn because(mut self, reason: &'static str) -> Self {
         self.reason = reason;
+        self
+    }
+
+    /// Its signature is good, so the text names what is wrong with it.
+    fn naming(mut self, named: impl Into<String>) -> Self {
+        self.naming = Some(named.into());
         self
     }
 
@@ -102,7 +116,7 @@ impl Attack {
 async fn refused(server: &Caller, attacks: impl IntoIterator<Item = Attack>) {
     let nobody_signed = Refusals::of(server, "junk", true).await;
     let (mut wrong, mut twins, mut count) = (Vec::new(), HashSet::new(), 0);
-    for Attack { what, forged, twin, reason, is_credential } in attacks {
+    for Attack { what, forged, twin, reason, naming, is_credential } in attacks {
         count += 1;
         assert_ne!(forged, twin, "{what}");
         if twins.insert(twin.clone()) {
@@ -111,7 +125,9 @@ async fn refused(server: &Caller, attacks: impl IntoIterator<Item = Attack>) {
         }
         let refusals = Refusals::of(server, &forged, is_credential).await;
         wrong.extend(refusals.unlike(reason).map(|told| format!("{what:?}: {told}")));
-        if reason == "TOKEN_INVALID" {
+        if let Some(named) = naming {
+            wrong.extend(refusals.not_naming(&named).map(|told| format!("{what:?}: {told}")));
+        } else if reason == "TOKEN_INVALID" {
             wrong.extend(refusals.telling_more_than(&nobody_signed).map(|told| format!("{what:?}: {told}")));
         }
     }
@@ -155,6 +171,14 @@ impl Refusals {
             Ok(()) => Some(format!("{door} accepts it")),
             Err(status) if status.code() == Code::Unauthenticated && reason_of(status) == reason => None,
             Err(status) => Some(format!("{door} refuses with {:?}/{}", status.code(), reason_of(status))),
+        })
+    }
+
+    /// Doors whose text does not say `named`.
+    fn not_naming(&self, named: &str) -> impl Iterator<Item = String> {
+        self.knocked().filter_map(move |(door, outcome)| {
+            let text = outcome.as_ref().err()?.message();
+            (!text.contains(named)).then(|| format!("{door} does not name {named}: {text}"))
         })
     }
 
