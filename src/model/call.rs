@@ -64,12 +64,12 @@ pub fn widened<'a>(current: &str, given: &'a str) -> Option<&'a str> {
 /// How much a role permits in a call. Roles of one level stand beside each other.
 fn level(role: &str) -> u8 {
     match role {
-        DEFAULT_ROLE => 0,
+        DEFAULT_ROLE | "channel_member" => 0,
         "anonymous" => 1,
         "guest" => 2,
         "user" => 3,
-        "admin" => 5,
-        // `moderator`, and whatever a product calls its own: `host`, `speaker`.
+        "admin" | "global_admin" => 5,
+        // Moderators, and the app's own: `host`, `speaker`.
         _ => 4,
     }
 }

@@ -32,6 +32,7 @@ pub mod page;
 pub mod presence;
 pub mod query;
 pub mod queue;
+pub mod roles;
 pub mod row;
 pub mod settings;
 mod store;

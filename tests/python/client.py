@@ -190,9 +190,12 @@ def tokens(usher: Usher, address: str) -> None:
     junk = usher.call("token", "VerifyToken", {"token": "junk"})
     assert (junk.valid, junk.reason) == (False, "TOKEN_INVALID")
 
-    granting = usher.call("token", "CreateCallToken", {"userId": "py-1", "callCids": ["livestream:final"], "role": "host"})
+    granting = usher.call("token", "CreateCallToken", {"userId": "py-1", "callCids": ["livestream:final"], "role": "moderator"})
     verdict = usher.call("token", "VerifyToken", {"token": granting.token})
-    assert verdict.valid and (verdict.role, list(verdict.call_cids)) == ("host", ["livestream:final"]), verdict
+    assert verdict.valid and (verdict.role, list(verdict.call_cids)) == ("moderator", ["livestream:final"]), verdict
+
+    with refused(grpc.StatusCode.NOT_FOUND, "ROLE_NOT_FOUND"):
+        usher.call("token", "CreateCallToken", {"userId": "py-1", "callCids": ["a:b"], "role": "superman"})
 
     with grpc.insecure_channel(address) as channel:
         with refused(grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_MISSING"):
@@ -205,7 +208,7 @@ def tokens(usher: Usher, address: str) -> None:
     connected = usher.call("user", "ConnectUser", {"token": granting.token})
     assert connected.user.id == "py-1" and connected.user.online and connected.role == connected.user.role, connected
     call = usher.call("content", "GetCall", {"cid": "livestream:final"}).call
-    assert [(member.user_id, member.role) for member in call.members] == [("py-1", "host")], call
+    assert [(member.user_id, member.role) for member in call.members] == [("py-1", "moderator")], call
     assert not usher.call("user", "KeepAlive", {"sessionIds": [connected.session_id]}).ended
     usher.call("user", "DisconnectUser", {"sessionId": connected.session_id})
     (ended,) = usher.call("user", "KeepAlive", {"sessionIds": [connected.session_id]}).ended

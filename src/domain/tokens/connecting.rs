@@ -56,7 +56,10 @@ impl Domain {
             return Ok(());
         }
         let app = call.app();
-        let role: Arc<str> = role.map_or_else(|| DEFAULT_ROLE.into(), Into::into);
+        let role: Arc<str> = match role {
+            Some(role) => self.call_role(app, role, call.deadline).await?.into(),
+            None => DEFAULT_ROLE.into(),
+        };
         let db = self.read(call.deadline).await?;
         let roles = calls::list_roles(&db, app, user, calls).await?;
         drop(db);

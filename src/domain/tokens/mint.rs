@@ -73,6 +73,11 @@ impl Domain {
         let app = call.app();
         let keys = self.keys_of(app, call.deadline).await?;
         let key = keys.first().ok_or_else(|| StoreError::corrupt("an app without a key"))?;
+        if let Some(role) = command.grant.as_ref().and_then(|grant| grant.role.as_deref())
+            && !self.is_call_role(app, role, call.deadline).await?
+        {
+            return Err(Error::state("role", Reason::RoleNotFound));
+        }
 
         // The epochs are read from the database, so that a token minted after a revocation is not hit by it.
         let db = self.read(call.deadline).await?;

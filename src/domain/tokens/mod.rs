@@ -1,6 +1,7 @@
 //! Tokens: minting them, and judging those of callers and of others.
 
 pub mod authenticate;
+mod call_roles;
 mod claims;
 pub(super) mod connecting;
 pub mod mint;

@@ -37,6 +37,10 @@ impl Domain {
             Ok(passed) => (passed.role, None),
             Err(refusal) => (None, Some(refusal)),
         };
+        let call_role = match claims.call_role {
+            Some(role) => Some(self.call_role(call.app(), role, call.deadline).await?),
+            None => None,
+        };
         let (user_id, server) = match claims.bearer {
             Bearer::Server => (None, true),
             Bearer::User(id) => (Some(id.into()), false),
@@ -46,7 +50,7 @@ impl Domain {
             user_id,
             server,
             role,
-            call_role: claims.call_role,
+            call_role,
             call_cids: claims.call_cids,
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,

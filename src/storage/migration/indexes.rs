@@ -22,7 +22,7 @@ macro_rules! missing {
 pub(in crate::storage) use missing;
 
 /// All of them.
-pub(in crate::storage) const ALL: [Index; 9] = [
+pub(in crate::storage) const ALL: [Index; 10] = [
     // Users whose terms are to be written, which is nobody most of the time.
     ("users_without_words", concat!("users (app_id, id) WHERE ", missing!("-version", "version"), " = 1")),
     ("users_named", "users (app_id, name_key) WHERE name_key IS NOT NULL"),
@@ -31,6 +31,7 @@ pub(in crate::storage) const ALL: [Index; 9] = [
     ("users_deactivators", "users (app_id, deactivated_by_id) WHERE deactivated_by_id IS NOT NULL"),
     ("user_blocks_blocked", "user_blocks (app_id, blocked_user_id)"),
     ("calls_owner", "calls (app_id, created_by_id) WHERE created_by_id IS NOT NULL"),
+    ("call_members_role", "call_members (app_id, role) WHERE role <> 'call_member'"),
     // By user, whether they are pending or not.
     ("task_items_user", "task_items (user_id, app_id)"),
     ("tasks_creator", "tasks (app_id, created_by_id)"),

@@ -97,6 +97,20 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Has a call in which there is a member of each of `roles`.
+    pub(crate) async fn has_call_roles(&self, roles: &[&str]) {
+        let call = json!({"type": "roles", "id": "all", "created_by": "owner"});
+        let mut items = vec![item("user", json!({"id": "owner"})), item("call", call)];
+        for role in roles {
+            let id = format!("a-{role}");
+            let member = json!({"call_type": "roles", "call_id": "all", "user_id": id, "role": role});
+            items.extend([item("user", json!({"id": id})), item("call_member", member)]);
+        }
+        self.imported("roles", &items).await;
+    }
+}
+
 impl Import {
     /// Sends items of any kinds, whole, with their positions as offsets.
     pub(crate) async fn send_all(&mut self, items: &[Value]) {

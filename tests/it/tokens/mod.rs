@@ -1,6 +1,7 @@
 //! `TokenService`, one file per capability.
 
 mod attacks;
+mod call_roles;
 mod clocks;
 mod messages;
 mod mint;

@@ -267,15 +267,15 @@ each_backend! {
 
     async fn a_call_token_makes_its_user_a_member_of_its_calls(server: TestServer) {
         server.upsert(vec![user("ada"), user("grace"), user("edsger")]).await;
-        let token = call_token(&server, "ada", &["livestream:final", "default:standup"], "host").await;
+        let token = call_token(&server, "ada", &["livestream:final", "default:standup"], "moderator").await;
         let connected = try_connect(&server, &token).await.answered();
         assert_eq!(connected.call_cids, ["default:standup", "livestream:final"]);
         assert_eq!(connected.role, "user", "the role in the app is another one");
         for id in ["grace", "edsger"] {
             try_connect(&server, &call_token(&server, id, &["livestream:final"], "").await).await.answered();
         }
-        assert_eq!(members(&server, "livestream:final").await, ["ada:host", "edsger:call_member", "grace:call_member"]);
-        assert_eq!(members(&server, "default:standup").await, ["ada:host"]);
+        assert_eq!(members(&server, "livestream:final").await, ["ada:moderator", "edsger:call_member", "grace:call_member"]);
+        assert_eq!(members(&server, "default:standup").await, ["ada:moderator"]);
         let request = pb::GetCallRequest { cid: "livestream:final".to_owned(), ..Default::default() };
         let call = server.content().get_call(request).await.answered().call.unwrap();
         assert!(call.created_by_id.is_empty() && call.created_at.is_some());
@@ -283,7 +283,7 @@ each_backend! {
 
     async fn verifying_a_call_token_makes_nobody_a_member(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
-        let token = call_token(&server, "ada", &["livestream:final"], "host").await;
+        let token = call_token(&server, "ada", &["livestream:final"], "moderator").await;
         server.tokens().verify_token(pb::VerifyTokenRequest { token }).await.answered();
         let request = pb::GetCallRequest { cid: "livestream:final".to_owned(), ..Default::default() };
         server.content().get_call(request).await.refused(Code::NotFound, "CALL_NOT_FOUND");
@@ -291,8 +291,10 @@ each_backend! {
 
     async fn a_membership_is_widened_by_a_call_token_and_never_narrowed(server: TestServer) {
         server.upsert(vec![user("ada")]).await;
-        for (granted, role) in [("", "call_member"), ("user", "user"), ("host", "host"), ("", "host"),
-            ("user", "host"), ("speaker", "host"), ("admin", "admin"), ("host", "admin")] {
+        server.has_call_roles(&["host", "speaker"]).await;
+        for (granted, role) in [("", "call_member"), ("channel_member", "call_member"), ("user", "user"),
+            ("host", "host"), ("", "host"), ("user", "host"), ("speaker", "host"), ("moderator", "host"),
+            ("admin", "admin"), ("host", "admin"), ("global_admin", "admin")] {
             try_connect(&server, &call_token(&server, "ada", &["a:b"], granted).await).await.answered();
             assert_eq!(members(&server, "a:b").await, [format!("ada:{role}")], "after {granted:?}");
         }
@@ -304,17 +306,17 @@ each_backend! {
         let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
         let reversed: Vec<&str> = calls.iter().rev().copied().collect();
         let tokens = [
-            call_token(&server, "ada", &calls, "host").await,
-            call_token(&server, "ada", &reversed, "host").await,
+            call_token(&server, "ada", &calls, "moderator").await,
+            call_token(&server, "ada", &reversed, "moderator").await,
             call_token(&server, "grace", &reversed, "").await,
-            call_token(&server, "grace", &calls, "host").await,
+            call_token(&server, "grace", &calls, "moderator").await,
         ];
         let edges = tokens.iter().cycle().take(16).map(|token| try_connect(&server, token));
         for connected in futures_util::future::join_all(edges).await {
             connected.answered();
         }
         for cid in calls {
-            assert_eq!(members(&server, cid).await, ["ada:host", "grace:host"], "{cid}");
+            assert_eq!(members(&server, cid).await, ["ada:moderator", "grace:moderator"], "{cid}");
         }
     }
 
