@@ -14,7 +14,8 @@ use super::failure::Failure;
 use crate::model::clock::{Clock, SystemClock};
 use crate::server::config::{Secret, read_secret};
 
-/// How long a token lives that is minted for one call. A stream is judged when it opens.
+/// How long a token lives that is minted for one call. A stream that takes longer ends with it, and is taken up
+/// again with a new one.
 const VALIDITY: Duration = Duration::from_mins(10);
 
 /// An app's key and secret, by where they lie.

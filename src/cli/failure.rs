@@ -130,6 +130,11 @@ pub(super) fn reason(status: &Status) -> String {
     }
 }
 
+/// Whether streams end so in good order, to be taken up again: not worth a word.
+pub(super) fn is_routine(status: &Status) -> bool {
+    matches!(reason(status).as_str(), "SERVER_DRAINING" | "TOKEN_EXPIRED")
+}
+
 /// How long the server asks callers to wait.
 pub(super) fn retry_delay(status: &Status) -> Option<Duration> {
     status.get_error_details().retry_info().and_then(|info| info.retry_delay)

@@ -24,6 +24,7 @@ use tower::{Layer, Service};
 
 use super::auth::{self, Right};
 use super::status;
+use super::stream_end::Opened;
 use crate::domain::{Call, Domain, Error};
 use crate::model::clock::Deadline;
 use crate::model::id::AppId;
@@ -104,49 +105,18 @@ impl Slots {
     }
 }
 
-/// Handed to streaming handlers: when their streams are to end.
-#[derive(Clone)]
-pub(super) struct StreamEnd {
-    /// Cancelled on drain.
-    stop: CancellationToken,
-    /// The caller's own.
-    deadline: Option<Deadline>,
-}
-
-impl StreamEnd {
-    /// Takes it out of a request.
-    pub(super) fn of<M>(request: &mut tonic::Request<M>) -> Self {
-        let none = Self { stop: CancellationToken::new(), deadline: None };
-        request.extensions_mut().remove().unwrap_or(none)
-    }
-
-    /// Waits for it, and tells why.
-    pub(super) async fn reached(&self) -> Status {
-        let deadline = async {
-            match self.deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.instant().into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.stop.cancelled() => status::draining(),
-            () = deadline => status::of(Error::DeadlineExceeded),
-        }
-    }
-}
-
 impl<S> Layer<S> for Gate {
     type Service = Gated<S>;
 
     fn layer(&self, inner: S) -> Gated<S> {
-        Gated { gate: self.clone(), inner }
+        Gated { gate: Arc::new(self.clone()), inner }
     }
 }
 
 /// A service behind the gate.
 #[derive(Clone)]
 pub struct Gated<S> {
-    gate: Gate,
+    gate: Arc<Gate>,
     inner: S,
 }
 
@@ -169,7 +139,7 @@ where
         // The clone has not been polled; the one that has is the one to call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let gate = self.gate.clone();
+        let gate = Arc::clone(&self.gate);
         let at_work = request.extensions().get().map(Handlers::begin);
         if auth::is_public(request.uri().path()) {
             return Box::pin(async move {
@@ -178,7 +148,7 @@ where
                 drop(at_work);
                 answered.map_or_else(
                     |_| Ok(status::of(Error::DeadlineExceeded).into_http()),
-                    |answer| answer.map(|answer| until(gate.stop, in_our_words(answer))),
+                    |answer| answer.map(|answer| until(gate.stop.clone(), in_our_words(answer))),
                 )
             });
         }
@@ -195,7 +165,7 @@ where
 }
 
 async fn pass<S>(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     mut inner: S,
     mut request: Request<Body>,
     right: Option<(&'static str, Right)>,
@@ -215,13 +185,19 @@ where
     let deadline = Deadline::after(asked.map_or(gate.timeout, |asked| asked.min(gate.timeout)));
 
     let serve = async {
-        let caller = gate.domain.authenticate(&auth::credentials(request.headers()), deadline).await?;
+        let credentials = auth::credentials(request.headers());
+        let caller = gate.domain.authenticate(&credentials, deadline).await?;
         auth::check(&caller, rpc, right)?;
         let slots = gate.slots.of(caller.app);
         let _slot = slots.try_acquire().map_err(|_| Error::Overloaded)?;
-        let end = StreamEnd { stop: gate.stop.clone(), deadline: asked.map(Deadline::after) };
         request.extensions_mut().insert(Call { caller, rpc, deadline });
-        request.extensions_mut().insert(end);
+        request.extensions_mut().insert(Opened {
+            gate: Arc::clone(gate),
+            credentials,
+            rpc,
+            right,
+            deadline: asked.map(Deadline::after),
+        });
         Ok(inner.call(request).await.unwrap_or_else(|never| match never {}))
     };
     let served = tokio::time::timeout_at(deadline.instant().into(), AssertUnwindSafe(serve).catch_unwind());

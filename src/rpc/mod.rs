@@ -8,6 +8,7 @@ mod decode;
 pub mod gate;
 mod json;
 pub mod status;
+mod stream_end;
 mod tasks;
 mod time;
 mod tokens;

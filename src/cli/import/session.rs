@@ -117,7 +117,7 @@ impl Session {
             let Some(delay) = delay.filter(|_| self.client.may_recover(&status)) else {
                 return Err(self.client.failure(&status).and(advice(&status)));
             };
-            if first && failure::reason(&status) != "SERVER_DRAINING" {
+            if first && !failure::is_routine(&status) {
                 self.report.warn(&format!("{}\ntrying again", self.client.failure(&status)));
             }
             tokio::select! {

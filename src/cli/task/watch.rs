@@ -136,7 +136,7 @@ impl Follower {
             let Some(delay) = delay.filter(|_| self.client.may_recover(&status)) else {
                 return Err(self.client.failure(&status));
             };
-            if first && failure::reason(&status) != "SERVER_DRAINING" {
+            if first && !failure::is_routine(&status) {
                 self.view.note("the connection is lost; trying again");
             }
             tokio::select! {

@@ -15,7 +15,7 @@ use crate::model::id::parse_request_id;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::proto::v1::import_content_request::Step;
-use crate::rpc::gate::StreamEnd;
+use crate::rpc::stream_end::StreamEnd;
 use crate::rpc::{RpcResult, decode, status};
 
 pub(super) type Acks = Pin<Box<dyn Stream<Item = Result<pb::ImportContentResponse, Status>> + Send>>;
@@ -29,7 +29,7 @@ pub(super) fn import_content(
     content: &Content,
     mut request: Request<Streaming<pb::ImportContentRequest>>,
 ) -> RpcResult<Acks> {
-    let end = StreamEnd::of(&mut request);
+    let end = StreamEnd::of(&mut request)?;
     let (call, inbound) = decode::open(request)?;
     let inbound = Inbound { messages: inbound, end, last: None };
     Ok(Response::new(Box::pin(acks(content.domain.clone(), call, content.timeout, inbound))))
@@ -60,7 +60,8 @@ fn acks(
 
         loop {
             let (items, ending) = inbound.batch(&import).await;
-            if !items.is_empty() {
+            // Nothing more is stored for a caller who is refused.
+            if !items.is_empty() && !inbound.end.is_refused() {
                 let deadline = Deadline::after(timeout);
                 yield encode(domain.import_batch(&mut import, items, deadline).await.map_err(status::of)?);
             }
@@ -141,11 +142,8 @@ impl Inbound {
     }
 
     async fn next(&mut self) -> Result<Option<pb::ImportContentRequest>, Status> {
-        tokio::select! {
-            biased;
-            over = self.end.reached() => Err(over),
-            message = self.messages.message() => message.map_err(|refusal| status::translated(&refusal).unwrap_or(refusal)),
-        }
+        let message = self.end.or(self.messages.message()).await?;
+        message.map_err(|refusal| status::translated(&refusal).unwrap_or(refusal))
     }
 }
 

@@ -10,7 +10,7 @@ use super::encode;
 use crate::domain::{Domain, Error};
 use crate::engine::TaskStates;
 use crate::proto::v1 as pb;
-use crate::rpc::gate::StreamEnd;
+use crate::rpc::stream_end::StreamEnd;
 use crate::rpc::{RpcResult, decode, status};
 
 pub(super) type States = Pin<Box<dyn Stream<Item = Result<pb::WatchTaskResponse, Status>> + Send>>;
@@ -19,7 +19,7 @@ pub(super) async fn watch_task(
     domain: &Domain,
     mut request: Request<pb::WatchTaskRequest>,
 ) -> RpcResult<States> {
-    let end = StreamEnd::of(&mut request);
+    let end = StreamEnd::of(&mut request)?;
     let (call, message) = decode::open(request)?;
     let id = decode::task_id(&message.task_id)?;
     if message.after_revision < 0 {
@@ -29,23 +29,14 @@ pub(super) async fn watch_task(
     Ok(Response::new(Box::pin(stream(states, end))))
 }
 
-/// The newest state of the task as it changes; ends after the terminal one, by the caller's deadline, or when
-/// the server drains, so that the caller goes on elsewhere.
+/// The newest state of the task as it changes; ends after the terminal one, or by [`StreamEnd`].
 fn stream(
     mut states: TaskStates,
-    end: StreamEnd,
+    mut end: StreamEnd,
 ) -> impl Stream<Item = Result<pb::WatchTaskResponse, Status>> {
     try_stream! {
-        loop {
-            let next = tokio::select! {
-                biased;
-                next = states.next() => Ok(next),
-                over = end.reached() => Err(over),
-            };
-            match next? {
-                Some(task) => yield pb::WatchTaskResponse { task: Some(encode::task(&task)) },
-                None => break,
-            }
+        while let Some(task) = end.or(states.next()).await? {
+            yield pb::WatchTaskResponse { task: Some(encode::task(&task)) };
         }
     }
 }

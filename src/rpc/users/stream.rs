@@ -12,7 +12,7 @@ use crate::domain::Domain;
 use crate::domain::users::UserView;
 use crate::domain::users::stream::UserStream;
 use crate::proto::v1 as pb;
-use crate::rpc::gate::StreamEnd;
+use crate::rpc::stream_end::StreamEnd;
 use crate::rpc::{MAX_ANSWER, RpcResult, decode, status};
 
 pub(super) type Users = Pin<Box<dyn Stream<Item = Result<pb::StreamUsersResponse, Status>> + Send>>;
@@ -21,7 +21,7 @@ pub(super) fn stream_users(
     domain: &Domain,
     mut request: Request<pb::StreamUsersRequest>,
 ) -> RpcResult<Users> {
-    let end = StreamEnd::of(&mut request);
+    let end = StreamEnd::of(&mut request)?;
     let (call, message) = decode::open(request)?;
     let full = query::view(message.view)?;
     let query = query::parse(as_query(message), false)?;
@@ -55,20 +55,15 @@ fn as_query(message: pb::StreamUsersRequest) -> pb::QueryUsersRequest {
     }
 }
 
-/// Reads on only as fast as the caller does. Ends after the last user, by the caller's deadline, or when the
-/// server drains, so that the caller goes on elsewhere.
+/// Reads on only as fast as the caller does. Ends after the last user, or by [`StreamEnd`].
 fn messages(
     mut users: UserStream,
-    end: StreamEnd,
+    mut end: StreamEnd,
 ) -> impl Stream<Item = Result<pb::StreamUsersResponse, Status>> {
     try_stream! {
         loop {
-            let next = tokio::select! {
-                biased;
-                over = end.reached() => Err(over),
-                next = users.next() => next.map_err(status::of),
-            };
-            let Some(views) = next? else { break };
+            let next = end.or(users.next()).await?;
+            let Some(views) = next.map_err(status::of)? else { break };
             for users in within_limits(views) {
                 yield pb::StreamUsersResponse { users };
             }

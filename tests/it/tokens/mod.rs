@@ -7,4 +7,5 @@ mod messages;
 mod mint;
 mod revoke;
 mod settings;
+mod streams;
 mod verify;
