@@ -25,6 +25,10 @@ enum Verb {
     Rotate(Rotate),
     /// Makes the configured master key the only one that opens the database. Run it with the new master key,
     /// once every replica has it.
+    ///
+    /// Sessions and page tokens sealed under the old one are refused from then on. Pseudonyms of erased users do
+    /// not change: with an old master key, and a copy of the database from its time, they can still be compared
+    /// with ids that are guessed. Destroy old master keys.
     Retire(Retire),
 }
 

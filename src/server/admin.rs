@@ -172,7 +172,7 @@ pub async fn rotate_master_key(config: &Config, new: Option<&Path>) -> Result<Ma
 /// Makes the configured master key the only one; tells how many others there were.
 pub async fn retire_master_keys(config: &Config) -> Result<u64, StartError> {
     let Opened { store, vault } = open(config, Sharing::Shared).await?;
-    let retired = stored::retire_others(&store, vault.master()).await;
+    let retired = stored::retire_others(&store, &vault).await;
     store.close().await;
     retired.map_err(|err| StartError::Other(err.to_string()))
 }

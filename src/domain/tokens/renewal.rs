@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Domain;
+use crate::domain::vault::stored;
 use crate::model::id::{AppId, UserId};
 use crate::storage::StoreError;
 
@@ -19,6 +20,8 @@ const WAITING: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Users read by one query.
 const BATCH: usize = 500;
+/// How often the keyset is read.
+const KEYSET: Duration = Duration::from_secs(5);
 
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,9 +59,17 @@ impl Domain {
         let renewals = std::sync::Arc::clone(&self.renewals);
         let mut waiting = renewals.waiting.lock().await;
         let mut batch = Vec::new();
+        let mut keyset = tokio::time::interval(KEYSET);
         loop {
             tokio::select! {
                 _ = waiting.recv_many(&mut batch, BATCH) => {}
+                _ = keyset.tick() => {
+                    let renewed = tokio::time::timeout(PATIENCE, self.renew_keyset()).await;
+                    if !matches!(renewed, Ok(Ok(_))) {
+                        tracing::debug!("the keyset could not be read anew");
+                    }
+                    continue;
+                }
                 () = stop.cancelled() => return,
             }
             let renewed = tokio::time::timeout(PATIENCE, self.renew(batch.drain(..).collect())).await;
@@ -66,6 +77,11 @@ impl Domain {
                 tracing::debug!("what is remembered could not be read anew");
             }
         }
+    }
+
+    /// So that what was sealed with a key that was retired meanwhile is refused here too.
+    async fn renew_keyset(&self) -> Result<bool, StoreError> {
+        stored::renew(&self.store.read(None).await?, &self.vault).await
     }
 
     async fn renew(&self, batch: HashSet<Due>) -> Result<(), StoreError> {

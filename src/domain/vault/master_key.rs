@@ -27,7 +27,9 @@ pub struct MasterKey {
 /// The keys behind a [`Vault`](super::Vault).
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Keyset {
-    /// Never changes: what was hashed cannot be hashed again.
+    /// Never changes: what was hashed cannot be hashed again. So the first master key, and each later one with a
+    /// copy of the database from its time, goes on to yield it, and with it whether a pseudonym is that of a
+    /// guessed id.
     pub(super) hashing: [u8; KEY],
     /// The first one seals, all of them open.
     pub(super) sealing: Vec<[u8; KEY]>,
@@ -90,14 +92,21 @@ impl MasterKey {
 }
 
 impl Keyset {
-    /// The same with a new key that seals from now on. The one before it still opens what it sealed; secrets
-    /// are sealed anew, so that nothing but page tokens and sessions, which do not last, depends on it.
+    /// The same with a new key that seals from now on. The one before it still opens what it sealed, until
+    /// [`Self::narrowed`]; secrets are sealed anew, so that nothing but page tokens and sessions, which do not
+    /// last, depends on it.
     #[must_use]
     pub fn renewed(&self) -> Self {
         let mut key = [0_u8; KEY];
         rand::rng().fill_bytes(&mut key);
         let before = self.sealing.first().copied();
         Self { hashing: self.hashing, sealing: std::iter::once(key).chain(before).collect() }
+    }
+
+    /// The same with the newest sealing key alone.
+    #[must_use]
+    pub fn narrowed(&self) -> Self {
+        Self { hashing: self.hashing, sealing: self.sealing.iter().take(1).copied().collect() }
     }
 }
 

@@ -152,6 +152,9 @@ mod tests {
         assert_eq!(vault.open(b"a", &sealed).as_deref(), Some(b"secret".as_slice()));
         assert!(vault.adopt(&vault.master.seal(&once.renewed())));
         assert_eq!(vault.open(b"a", &sealed), None, "that key is gone");
+        let sealed = vault.seal(b"a", b"secret");
+        assert!(vault.adopt(&vault.master.seal(&once.narrowed())));
+        assert_eq!(vault.open(b"a", &sealed), None, "and so is the one after it");
         assert_eq!(vault.hash([b"x".as_slice()]), hash);
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MasterKey, Vault};
+use super::{Keyset, MasterKey, Vault};
 use crate::domain::Error;
 use crate::domain::apps::keys::seal_context;
 use crate::model::clock::Timestamp;
@@ -85,35 +85,58 @@ async fn rotate_in(tx: &Tx, vault: &Vault, new: &MasterKey, now: Timestamp) -> R
     let master = vault.master();
     let keyset = master.open(&mine.keyset_sealed).ok_or_else(misfit)?;
     let renewed = keyset.renewed();
-    let (before, after) = (Vault::new(master.clone(), &keyset), Vault::new(master.clone(), &renewed));
-    for key in apps::list_all_keys(tx).await? {
-        let secret = open_secret(&before, &key).ok_or_else(misfit)?;
-        let sealed = after.seal(&seal_context(AppId(key.app_id), &key.kid), &secret);
-        apps::update_secret(tx, &key, sealed).await?;
-    }
+    seal_anew(tx, master, &keyset, &renewed).await?;
     // Servers that still have the old master key find the new keyset under it.
     master_keys::update(tx, &mine.fingerprint, master.seal(&renewed)).await?;
     master_keys::insert(tx, row(new, new.seal(&renewed), mine.generation + 1, now)).await?;
     Ok(Rotation::Done)
 }
 
-/// Makes `master` the only master key that opens the database; tells how many others there were.
-pub async fn retire_others(store: &Store, master: &MasterKey) -> Result<u64, Error> {
-    let mine = master.fingerprint();
-    store
+/// Seals every secret of an app, which `before` opens, with the newest key of `after`.
+async fn seal_anew(tx: &Tx, master: &MasterKey, before: &Keyset, after: &Keyset) -> Result<(), Error> {
+    let (before, after) = (Vault::new(master.clone(), before), Vault::new(master.clone(), after));
+    for key in apps::list_all_keys(tx).await? {
+        let secret = open_secret(&before, &key).ok_or_else(misfit)?;
+        let sealed = after.seal(&seal_context(AppId(key.app_id), &key.kid), &secret);
+        apps::update_secret(tx, &key, sealed).await?;
+    }
+    Ok(())
+}
+
+/// Makes the vault's master key the only one that opens the database, and the newest sealing key the only one
+/// that opens sessions and page tokens. Returns how many other master keys there were.
+pub async fn retire_others(store: &Store, vault: &Arc<Vault>) -> Result<u64, Error> {
+    let shared = Arc::clone(vault);
+    let retired = store
         .write(Urgency::Interactive, None, move |tx| {
-            let mine = mine.clone();
-            async move { Ok(master_keys::delete_others(&tx, &mine).await?) }
+            let vault = Arc::clone(&shared);
+            async move { retire_in(&tx, vault.master()).await }
         })
-        .await
+        .await?;
+    renew(&store.read(None).await?, vault).await?;
+    Ok(retired)
+}
+
+async fn retire_in(tx: &Tx, master: &MasterKey) -> Result<u64, Error> {
+    let mine = master.fingerprint();
+    let retired = master_keys::delete_others(tx, &mine).await?;
+    let Some(row) = master_keys::find(tx, &mine).await? else { return Ok(retired) };
+    let keyset = master.open(&row.keyset_sealed).ok_or_else(misfit)?;
+    let narrowed = keyset.narrowed();
+    if narrowed.sealing.len() < keyset.sealing.len() {
+        // A replica that had not heard of the rotation may have sealed a secret with the key before it.
+        seal_anew(tx, master, &keyset, &narrowed).await?;
+        master_keys::update(tx, &mine, master.seal(&narrowed)).await?;
+    }
+    Ok(retired)
 }
 
 /// For the server that has a database to itself: retires the master keys before its own, as nobody uses them.
-pub async fn retire_older(store: &Store, vault: &Vault) -> Result<(), Error> {
+pub async fn retire_older(store: &Store, vault: &Arc<Vault>) -> Result<(), Error> {
     let db = store.read(None).await?;
     let newest = master_keys::list(&db).await?.pop();
     if newest.is_some_and(|newest| newest.fingerprint == vault.master().fingerprint()) {
-        retire_others(store, vault.master()).await?;
+        retire_others(store, vault).await?;
     }
     Ok(())
 }
