@@ -13,7 +13,7 @@ use crate::domain::{Error, Subject};
 use crate::model::reason::Reason;
 use crate::model::violation::{Rule, Violation};
 use crate::proto::codec;
-use crate::storage::StoreError;
+use crate::storage::{Outage, StoreError};
 
 /// `ErrorInfo.domain`.
 pub const DOMAIN: &str = "usher";
@@ -50,10 +50,14 @@ pub fn of(err: impl Into<Error>) -> Status {
         metadata.insert("rpc".to_owned(), (*rpc).to_owned());
         metadata.insert("needs".to_owned(), (*needs).to_owned());
     }
+    if is_unknown(&err) {
+        metadata.insert("outcome".to_owned(), "unknown".to_owned());
+    }
     let message = match (&err, reason) {
         (_, Reason::Internal) => internal(&err, &mut metadata),
         (Error::Invalid(violations), _) => form_message(violations),
         (Error::State(subjects), _) => state_message(subjects),
+        (err, _) if is_unknown(err) => UNKNOWN.to_owned(),
         (Error::Store(_), _) => store_message(reason).to_owned(),
         (err, _) => err.to_string(),
     };
@@ -290,6 +294,15 @@ fn state_message(subjects: &[Subject]) -> String {
         || sentence(Reason::Internal).to_owned(),
         |first| lead(&first.field, sentence(first.reason), subjects.len()),
     )
+}
+
+/// What a caller whose COMMIT was not answered has to do.
+const UNKNOWN: &str = "the database was lost while the change was being stored, and it is not known whether it \
+                       was: read it, and repeat the call where it is not there";
+
+/// Whether the change may have been stored although the call failed.
+const fn is_unknown(err: &Error) -> bool {
+    matches!(err, Error::Store(StoreError::Unavailable(Outage::CommitUnknown)))
 }
 
 const fn store_message(reason: Reason) -> &'static str {

@@ -43,11 +43,18 @@ pub struct Config {
     #[arg(long, env = "USHER_DATABASE_URL_FILE", value_name = "FILE", conflicts_with = "database_url")]
     pub database_url_file: Option<PathBuf>,
 
-    /// PostgreSQL: the URL for LISTEN, where the other one leads through a pooler.
+    /// PostgreSQL: the URL for LISTEN and migrations, where the other one leads through a pooler; as the same
+    /// user.
     #[arg(long, env = "USHER_DATABASE_LISTEN_URL", value_name = "URL", hide_env_values = true)]
     pub database_listen_url: Option<Secret>,
 
-    /// Most connections to PostgreSQL, without the one for LISTEN; on SQLite there are a quarter as many readers.
+    /// PostgreSQL: what the database URL leads through. `transaction` is a pooler such as PgBouncer that hands
+    /// a server to each transaction; it needs `--database-listen-url`.
+    #[arg(long, env = "USHER_DATABASE_POOLER", value_name = "MODE", default_value = "none")]
+    pub database_pooler: Pooler,
+
+    /// Most connections to PostgreSQL, without three for LISTEN, for health and to cancel statements; on SQLite
+    /// there are a quarter as many readers.
     #[arg(long, env = "USHER_DATABASE_CONNECTIONS", value_name = "N", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_connections: u32,
@@ -158,6 +165,14 @@ pub enum Reflection {
     Off,
 }
 
+/// See [`Config::database_pooler`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "named at the field")]
+pub enum Pooler {
+    None,
+    Transaction,
+}
+
 /// See [`Config::log_format`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "named at the field")]
@@ -260,8 +275,9 @@ pub fn read_secret(file: &Path) -> Result<String, ConfigError> {
 }
 
 fn has_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) || url.contains("password=")
+    // A password may hold what would end it in a well-formed URL.
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) || url.contains("password=")
 }
 
 fn duration(

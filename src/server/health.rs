@@ -20,7 +20,7 @@ use crate::proto::v1::task_service_server::TaskServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::user_service_server::UserServiceServer;
 use crate::rpc::{Apps, Content, Tasks, Tokens, Users};
-use crate::storage::{Store, StoreError, clock};
+use crate::storage::{Outage, Store, StoreError, clock};
 
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -86,12 +86,18 @@ pub(super) async fn follow(
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        let answers = match tokio::time::timeout(PATIENCE, probe(&store)).await {
-            Ok(Ok((time, read))) => {
+        let probed = tokio::time::timeout(PATIENCE, probe(&store)).await;
+        let answers = match probed.unwrap_or(Err(StoreError::Unavailable(Outage::NoAnswer))) {
+            Ok((time, read)) => {
                 clock.set(time, read);
                 true
             }
-            Ok(Err(_)) | Err(_) => false,
+            Err(cause) => {
+                if was {
+                    tracing::warn!(%cause, "the database cannot be used: health is NOT_SERVING");
+                }
+                false
+            }
         };
         if stop.is_cancelled() {
             return;
@@ -100,8 +106,6 @@ pub(super) async fn follow(
             was = answers;
             if answers {
                 tracing::info!("the database can be used again: health is SERVING");
-            } else {
-                tracing::warn!("the database cannot be used: health is NOT_SERVING");
             }
             let status = if answers { ServingStatus::Serving } else { ServingStatus::NotServing };
             set(&reporter, status).await;

@@ -6,14 +6,14 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config::{Config, ConfigError, Secret, read_secret};
+use super::config::{Config, ConfigError, Pooler, Secret, read_secret};
 use super::database_url::{DatabaseAt, database};
 use super::open_sqlite;
 use crate::domain::content::distinct;
 use crate::domain::vault::{MasterKey, Vault, stored};
 use crate::model::clock::{Clock, SystemClock};
 use crate::storage::backend::Backend;
-use crate::storage::backend::postgres::Postgres;
+use crate::storage::backend::postgres::{self, Postgres};
 use crate::storage::backend::sqlite::{self, Sharing};
 use crate::storage::{Store, StoreError};
 
@@ -29,6 +29,9 @@ pub enum StartError {
     /// The embedded database.
     #[error(transparent)]
     Sqlite(#[from] sqlite::OpenError),
+    /// PostgreSQL.
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
     /// The database.
     #[error("the database cannot be used: {0}")]
     Store(#[from] StoreError),
@@ -63,10 +66,14 @@ pub(super) async fn open(config: &Config, sharing: Sharing) -> Result<Opened, St
         }
         DatabaseAt::Postgres(url) => {
             let master = master_key(config)?;
-            let listen_url = config.database_listen_url.as_ref().map(Secret::expose);
-            let timeout = config.request_timeout;
-            let postgres: Arc<dyn Backend> =
-                Postgres::open(&url, listen_url, config.database_connections, timeout).await?;
+            let settings = postgres::Settings {
+                url: &url,
+                listen_url: config.database_listen_url.as_ref().map(Secret::expose),
+                pooled: config.database_pooler == Pooler::Transaction,
+                connections: config.database_connections,
+                timeout: config.request_timeout,
+            };
+            let postgres: Arc<dyn Backend> = Postgres::open(&settings).await?;
             let store = Store::new(postgres);
             store.backend().migrate().await?;
             open_vault(store, master).await

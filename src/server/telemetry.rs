@@ -8,9 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, ConfigError, LogFormat};
 
-/// Libraries that would log statements, headers or frames.
-const QUIET: &str =
-    "sqlx=warn,sea_orm=warn,sea_orm_migration=info,h2=info,hyper=info,hyper_util=info,tonic=info,tower=info";
+/// Libraries that would log statements, headers or frames, or repeat what a database says.
+const QUIET: &str = "sqlx=off,sqlx::query=off,sqlx::pool=off,sqlx::postgres=off,sea_orm=off,\
+                     sea_orm_migration=info,h2=info,hyper=info,hyper_util=info,tonic=info,tower=info";
 
 /// Starts logging as configured.
 pub fn init(config: &Config) -> Result<(), ConfigError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use usher::storage::Store;
-use usher::storage::backend::postgres::Postgres;
+use usher::storage::backend::postgres::{Postgres, Settings};
 use usher::storage::backend::sqlite::{Claim, Sharing, Sqlite};
 
 use super::client::Credentials;
@@ -128,7 +128,11 @@ impl Backend {
                 let claim = Claim::take(&place.data_dir.join("usher.db"), Sharing::Shared).await.unwrap();
                 Sqlite::open(claim, 2).await.unwrap()
             }
-            Some(url) => Postgres::open(url, None, 2, Duration::from_mins(1)).await.unwrap(),
+            Some(url) => {
+                let timeout = Duration::from_mins(1);
+                let settings = Settings { url, listen_url: None, pooled: false, connections: 2, timeout };
+                Postgres::open(&settings).await.unwrap()
+            }
         };
         Store::new(backend)
     }
@@ -145,6 +149,16 @@ impl Backend {
         let file = place.data_dir.join("usher.db");
         let url = place.url.clone().unwrap_or_else(|| format!("sqlite:{}?mode=ro", file.display()));
         super::postgres::reader_at(&url).await
+    }
+
+    /// Where PostgreSQL is, if it is that.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
+    /// Makes the servers of this test meet a PostgreSQL that only reads, or one that writes again.
+    pub(crate) async fn only_reads(&self, on: bool) {
+        super::postgres::only_reads(self.url().expect("a PostgreSQL database"), on).await;
     }
 
     /// A session beside the server's, in which `statements` have been run; until it is closed, it keeps what

@@ -140,6 +140,17 @@ pub(crate) async fn cut_off(url: &str, off: bool) {
     }
 }
 
+/// Ends every connection to a test's database and lets new ones only read, or lets them write again.
+pub(crate) async fn only_reads(url: &str, on: bool) {
+    let cluster = CLUSTER.get().and_then(Option::as_ref).expect("the database is in the cluster");
+    let name = url.split('?').next().unwrap().rsplit('/').next().unwrap();
+    cluster.run(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {on}")).await.unwrap();
+    if on {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+        cluster.run(&format!("{end} '{name}'")).await.unwrap();
+    }
+}
+
 /// How often a task was claimed, from the table: no call tells.
 pub(crate) async fn claims_of(url: &str, task_id: &str) -> i64 {
     let mut options = ConnectOptions::new(url.to_owned());
@@ -281,7 +292,7 @@ fn start(bin: &Path) -> Result<Cluster, String> {
 }
 
 /// PostgreSQL refuses to run as root; everybody else runs it as themselves.
-fn as_postgres() -> Command {
+pub(super) fn as_postgres() -> Command {
     let id = Command::new("id").arg("-u").output().map(|output| output.stdout).unwrap_or_default();
     if String::from_utf8_lossy(&id).trim() != "0" {
         return Command::new("env");

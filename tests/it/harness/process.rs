@@ -130,6 +130,13 @@ impl Launch {
         self
     }
 
+    /// Leads the server to another database URL.
+    #[must_use]
+    pub(crate) fn database(mut self, url: &str) -> Self {
+        self.place.url = Some(url.to_owned());
+        self
+    }
+
     /// Sets, or replaces, the crash points: `name=2*off->return` dies at the third passing.
     #[must_use]
     pub(crate) fn failpoints(self, points: &str) -> Self {

@@ -1,34 +1,51 @@
-//! A way to a database that can go dead: bytes no longer pass, yet nothing is closed, as when a host or a
-//! switch is gone.
+//! A way to a database that can fail as networks do: it goes dead, so that bytes no longer pass and nothing is
+//! closed, as when a host or a switch is gone; or it is cut around a COMMIT.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::aside;
 
+/// Where a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The database does not hear the COMMIT.
+    Before,
+    /// The database has committed, and its answer does not pass.
+    After,
+}
+
 /// Leads to one address until frozen.
 pub(crate) struct Proxy {
     address: SocketAddr,
     frozen: Arc<Notify>,
+    cuts: Arc<Cuts>,
+}
+
+#[derive(Default)]
+struct Cuts {
+    next: Mutex<Option<Cut>>,
+    done: AtomicUsize,
 }
 
 impl Proxy {
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let frozen = Arc::new(Notify::new());
-        let ends = Arc::clone(&frozen);
+        let (frozen, cuts) = (Arc::new(Notify::new()), Arc::new(Cuts::default()));
+        let (ends, scissors) = (Arc::clone(&frozen), Arc::clone(&cuts));
         aside(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let ends = Arc::clone(&ends);
+                let (ends, scissors) = (Arc::clone(&ends), Arc::clone(&scissors));
                 aside(async move {
                     let mut far = TcpStream::connect(target).await.unwrap();
-                    let passed = tokio::io::copy_bidirectional(&mut near, &mut far);
                     let frozen = tokio::select! {
-                        _ = passed => false,
+                        _ = pass(&mut near, &mut far, &scissors) => false,
                         () = ends.notified() => true,
                     };
                     if frozen {
@@ -38,7 +55,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, frozen }
+        Self { address, frozen, cuts }
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -48,5 +65,49 @@ impl Proxy {
     /// Lets nothing pass any more, on any connection there is.
     pub(crate) fn freeze(&self) {
         self.frozen.notify_waiters();
+    }
+
+    /// Cuts the next connection that commits.
+    pub(crate) fn cut_next(&self, cut: Cut) {
+        *self.cuts.next.lock().unwrap() = Some(cut);
+    }
+
+    /// How many connections were cut.
+    pub(crate) fn cuts(&self) -> usize {
+        self.cuts.done.load(Ordering::SeqCst)
+    }
+}
+
+/// Passes bytes both ways until one side closes, or the connection is cut.
+async fn pass(near: &mut TcpStream, far: &mut TcpStream, cuts: &Cuts) -> std::io::Result<()> {
+    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = near.read(&mut asked) => {
+                let bytes = &asked[..read?];
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+                let commits = bytes.windows(7).any(|window| window == b"COMMIT\0");
+                let cut = if commits { cuts.next.lock().unwrap().take() } else { None };
+                if cut != Some(Cut::Before) {
+                    far.write_all(bytes).await?;
+                }
+                if let Some(cut) = cut {
+                    if cut == Cut::After {
+                        far.read(&mut answered).await?;
+                    }
+                    cuts.done.fetch_add(1, Ordering::SeqCst);
+                    return Ok(());
+                }
+            }
+            read = far.read(&mut answered) => {
+                let bytes = &answered[..read?];
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+                near.write_all(bytes).await?;
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ while read -r sign pid; do
     esac
 done
 for pid in $pids; do
-    [ "$(ps -o comm= -p "$pid")" = usher ] && kill -9 "$pid"
+    case "$(ps -o comm= -p "$pid")" in usher | pgbouncer) kill -9 "$pid" ;; esac
 done
 "#;
 

@@ -109,16 +109,19 @@ async fn prepare(connection: &mut PgConnection, timeout: Duration) -> Result<i32
     }
 }
 
+/// What holds for a session, or, behind a pooler, for each transaction.
 fn settings(set: &str, timeout: Duration) -> String {
-    let mut settings = format!(
-        "{set} idle_in_transaction_session_timeout = {}; {set} client_min_messages = 'warning'; ",
-        IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
+    let idle = IDLE_IN_TRANSACTION_TIMEOUT.as_millis();
+    let always = format!(
+        "{set} idle_in_transaction_session_timeout = {idle}; {set} client_min_messages = 'warning'; "
     );
-    if set == "SET" {
-        settings.push_str(&format!("SET statement_timeout = {}; ", timeout.as_millis()));
-        settings.push_str("SET default_transaction_isolation = 'read committed'; ");
+    if set != "SET" {
+        return always;
     }
-    settings
+    let timeout = timeout.as_millis();
+    format!(
+        "{always}SET statement_timeout = {timeout}; SET default_transaction_isolation = 'read committed'; "
+    )
 }
 
 /// Whether the server is on its way: nothing listens yet, or it says so.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
@@ -26,18 +27,21 @@ const SUSPECT: Duration = Duration::from_millis(500);
 pub(super) struct Control {
     options: PgConnectOptions,
     connection: Mutex<Option<PgConnection>>,
+    /// The connection may lead to another server than new ones do.
+    stale: AtomicBool,
 }
 
 impl Control {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: Mutex::default() }
+        Self { options, connection: Mutex::default(), stale: AtomicBool::new(false) }
     }
 
     /// Asks in one message, so that it works behind a pooler. A connection that went dead while nobody used
     /// it is replaced.
     pub(super) async fn ask(&self, sql: &str) -> Result<Vec<PgRow>, StoreError> {
         let mut kept = self.connection.lock().await;
-        if let Some(connection) = kept.take() {
+        let is_stale = self.stale.swap(false, Ordering::AcqRel);
+        if let Some(connection) = kept.take().filter(|_| !is_stale) {
             match answer(connection, sql, &mut kept).await {
                 Err(StoreError::Unavailable(_)) => {}
                 answered => return answered,
@@ -46,6 +50,11 @@ impl Control {
         let connected = tokio::time::timeout(PATIENCE, self.options.connect()).await;
         let connection = connected.map_err(|_| StoreError::Unavailable(Outage::NoAnswer))??;
         answer(connection, sql, &mut kept).await
+    }
+
+    /// Asks over a new connection from now on.
+    pub(super) fn renew(&self) {
+        self.stale.store(true, Ordering::Release);
     }
 
     /// Ends the statement that a server process works on. Where that fails, its own timeout ends it.
@@ -60,7 +69,11 @@ impl Control {
         let rows = self.ask(&format!("SELECT {IS_READ_ONLY}")).await?;
         match rows.first().map(|row| row.try_get(0)).transpose()? {
             Some(false) => Ok(()),
-            _ => Err(StoreError::Unavailable(Outage::ReadOnly)),
+            _ => {
+                // The address may lead to a server that writes by the next time.
+                self.renew();
+                Err(StoreError::Unavailable(Outage::ReadOnly))
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! PostgreSQL 13+: READ COMMITTED transactions, row locks, LISTEN and NOTIFY between replicas.
 
+mod check;
 mod connect;
 mod control;
 pub(in crate::storage) mod fault;
@@ -11,6 +12,7 @@ mod pool;
 mod session;
 mod statistics;
 pub mod terms;
+mod url;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +21,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rand::RngExt as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Order, SelectStatement};
-use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectionTrait, DbBackend, IdenStatic as _, Statement};
 use tokio::sync::mpsc;
 
+pub use self::check::OpenError;
 use self::connect::Connect;
 use self::control::Control;
 use self::pool::{Pool, Transaction};
@@ -42,6 +44,20 @@ const ATTEMPTS: u32 = 8;
 /// The database ends what takes too long by itself; without any word from it, this long after.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How PostgreSQL is to be used.
+pub struct Settings<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// The way past a pooler, for what needs a session of its own: LISTEN, migrations.
+    pub listen_url: Option<&'a str>,
+    /// The URL leads through a pooler that hands a server process to each transaction.
+    pub pooled: bool,
+    /// Connections at most.
+    pub connections: u32,
+    /// The longest a statement may take.
+    pub timeout: Duration,
+}
+
 /// An open PostgreSQL database.
 pub struct Postgres {
     pool: Pool,
@@ -56,21 +72,18 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects to `url`; `listen_url` is used for LISTEN, which poolers break. No statement takes longer
-    /// than `timeout`.
-    pub async fn open(
-        url: &str,
-        listen_url: Option<&str>,
-        connections: u32,
-        timeout: Duration,
-    ) -> Result<Arc<Self>, StoreError> {
-        let parse = |url: &str| -> Result<PgConnectOptions, StoreError> {
-            Ok(url.parse::<PgConnectOptions>()?.extra_float_digits(None).disable_statement_logging())
+    /// Connects, once it is known that usher finds there what it needs.
+    pub async fn open(settings: &Settings<'_>) -> Result<Arc<Self>, OpenError> {
+        let &Settings { url, listen_url, pooled, connections, timeout } = settings;
+        let options = url::parse(url)?;
+        let direct = match listen_url {
+            Some(past_pooler) => url::parse(past_pooler)?,
+            None if pooled => return Err(OpenError::NoWayPastPooler),
+            None => options.clone(),
         };
-        let options = parse(url)?;
-        let direct = listen_url.map_or_else(|| Ok(options.clone()), parse)?;
+        check::run(&direct).await?;
         let control = || Control::new(direct.clone());
-        let pool = Pool::new(Connect::new(options, false, timeout), control(), connections);
+        let pool = Pool::new(Connect::new(options, pooled, timeout), control(), connections);
         drop(pool.lease().await?);
         Ok(Arc::new(Self {
             pool,
@@ -94,6 +107,7 @@ impl Postgres {
         self: Arc<Self>,
         deadline: Option<Deadline>,
         work: &Work,
+        committing: &AtomicBool,
     ) -> Result<Verdict, StoreError> {
         let lease = self.pool.begin("", self.shorter(deadline)?).await?;
         let tx = Arc::new(Transaction::new(lease));
@@ -103,7 +117,10 @@ impl Postgres {
         };
         let mut lease = tx.into_lease();
         match verdict {
-            Verdict::Commit => lease.session().commit().await?,
+            Verdict::Commit => {
+                committing.store(true, Ordering::Release);
+                lease.session().commit().await?;
+            }
             // A connection that broke has rolled back by itself.
             Verdict::RollBack | Verdict::Retry => lease.session().roll_back().await.unwrap_or(()),
         }
@@ -210,8 +227,15 @@ impl Backend for Postgres {
         for attempt in 1..=ATTEMPTS {
             let bound = deadline.map_or(self.timeout + PATIENCE, |deadline| deadline.left() + PATIENCE);
             // A peer that is gone without a word is not waited for as long as TCP would.
-            let tried = tokio::time::timeout(bound, self.clone().attempt(deadline, &work)).await;
-            let lost = match tried.unwrap_or(Err(StoreError::Unavailable(Outage::NoAnswer))) {
+            let committing = AtomicBool::new(false);
+            let run = self.clone().attempt(deadline, &work, &committing);
+            let tried = tokio::time::timeout(bound, run).await.unwrap_or_else(|_| {
+                let committing = committing.load(Ordering::Acquire);
+                let outage = if committing { Outage::CommitUnknown } else { Outage::NoAnswer };
+                Err(StoreError::Unavailable(outage))
+            });
+            // Only what certainly did not happen is run again.
+            let lost = match tried {
                 Ok(Verdict::Commit | Verdict::RollBack) => return Ok(()),
                 Ok(Verdict::Retry) => None,
                 Err(StoreError::Conflict) => Some(StoreError::Conflict),

@@ -161,6 +161,7 @@ impl Inner {
 
     fn renew(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+        self.control.renew();
         drop(self.take_idle());
     }
 

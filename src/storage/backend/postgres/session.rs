@@ -23,6 +23,7 @@ use crate::storage::{Outage, StoreError};
 const SOON: Duration = Duration::from_millis(20);
 
 /// A connection and the state of its transaction.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Session {
     connection: PgConnection,
     pulse: Arc<Pulse>,
@@ -132,13 +133,17 @@ impl Session {
         timeout: Option<Duration>,
         defaults: &str,
     ) -> Result<(), sqlx::Error> {
-        let mut sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED {access}; {defaults}");
-        if let Some(timeout) = timeout {
-            sql.push_str(&format!("SET LOCAL statement_timeout = {}; ", timeout.as_millis().max(1)));
-        }
+        let limit = timeout.map(|timeout| {
+            let millis = timeout.as_millis().max(1);
+            format!("SET LOCAL statement_timeout = {millis}; ")
+        });
+        let limit = limit.unwrap_or_default();
+        let ask = if self.pooled { "SELECT pg_backend_pid()" } else { "" };
+        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED {access}; {defaults}{limit}{ask}");
         (self.open, self.failed) = (true, false);
         if self.pooled {
-            sql.push_str("SELECT pg_backend_pid()");
+            // Until the pooler has one free, no process serves this session.
+            self.pulse.process.store(0, Ordering::Release);
             let row = self.run(|on| Box::pin(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(on))).await?;
             self.pulse.process.store(row.try_get(0)?, Ordering::Release);
             return Ok(());
@@ -148,6 +153,9 @@ impl Session {
 
     /// Commits. An error that may have come after the commit says that the outcome is not known.
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        if self.unusable {
+            return Err(StoreError::Unavailable(Outage::ConnectionLost));
+        }
         if self.failed {
             self.roll_back().await.ok();
             return Err(StoreError::Internal("a statement failed, and its work went on to commit".into()));
@@ -172,7 +180,11 @@ impl Session {
     pub(super) async fn settle(&mut self, control: &Control) -> Result<(), sqlx::Error> {
         if self.is_waiting() {
             if tokio::time::timeout(SOON, self.quiet()).await.is_err() {
-                control.cancel(self.pulse.process()).await;
+                match self.pulse.process() {
+                    // It waits for a process; the pooler forgets it with the connection.
+                    0 => return Err(lost()),
+                    process => control.cancel(process).await,
+                }
                 self.quiet().await?;
             }
             self.pulse.sent.store(0, Ordering::Release);

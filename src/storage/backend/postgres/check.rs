@@ -1,0 +1,172 @@
+//! What usher needs of its PostgreSQL, looked at before anything is done with it: one sentence per cause, with
+//! what to do about it.
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use super::connect::IS_READ_ONLY;
+use super::url::UrlError;
+use crate::storage::{Outage, StoreError};
+
+const MIN_VERSION: i32 = 130_000;
+
+/// Why PostgreSQL cannot be used. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum OpenError {
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    #[error(
+        "nothing answers at the database URL's host and port; is PostgreSQL running there, and reachable?"
+    )]
+    Unreachable,
+    #[error("what answers at the database URL's host and port is not PostgreSQL")]
+    NotPostgres,
+    #[error(
+        "the database URL's `sslmode` wants TLS, and PostgreSQL offers none: set `ssl = on` there, or give \
+             `sslmode=disable` where the network is trusted"
+    )]
+    NoTls,
+    #[error(
+        "PostgreSQL's TLS certificate is not accepted: give its authority as `sslrootcert`, and the host by \
+             the name in the certificate"
+    )]
+    Certificate,
+    #[error("PostgreSQL refuses the login: check user and password of the database URL, and pg_hba.conf")]
+    Login,
+    #[error(
+        "PostgreSQL has no database of the URL's name: give another one, or run CREATE DATABASE with \
+             ENCODING 'UTF8'"
+    )]
+    NoDatabase,
+    #[error(
+        "the database may not be connected to: run GRANT CONNECT ON DATABASE for the user of the database URL"
+    )]
+    MayNotConnect,
+    #[error("PostgreSQL has no connection left: raise its max_connections, or lower --database-connections")]
+    TooManyConnections,
+    #[error("PostgreSQL is version {0}; usher needs 13 or newer")]
+    Version(i32),
+    #[error("the database's encoding is {0}; usher needs UTF8: run CREATE DATABASE with ENCODING 'UTF8'")]
+    Encoding(String),
+    #[error(
+        "the database is read-only: a standby, or default_transaction_read_only is on; give the URL of the \
+             server that can be written to"
+    )]
+    ReadOnly,
+    #[error(
+        "no schema of the search_path is there and may be used: create one, run GRANT USAGE on it, or name \
+             another one in the search_path"
+    )]
+    NoSchema,
+    #[error("the right to create tables is missing: run GRANT CREATE ON SCHEMA {schema} TO {user}")]
+    MayNotCreate { schema: String, user: String },
+    #[error(
+        "rights on the table {table} are missing: run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
+             SCHEMA {schema} TO {user}; upgrades need the tables' owner"
+    )]
+    MayNotUse { table: String, schema: String, user: String },
+    #[error(
+        "the schema {schema} has a table {table} of another program: give usher a database or a schema of \
+             its own"
+    )]
+    Foreign { table: String, schema: String },
+    #[error("USHER_DATABASE_POOLER=transaction needs USHER_DATABASE_LISTEN_URL, which leads past the pooler")]
+    NoWayPastPooler,
+    #[error("the database cannot be used: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(err: sqlx::Error) -> Self {
+        match &err {
+            sqlx::Error::Io(_) => Self::Unreachable,
+            sqlx::Error::Protocol(_) => Self::NotPostgres,
+            // The driver has no code for it.
+            sqlx::Error::Tls(cause) if cause.to_string().contains("does not support TLS") => Self::NoTls,
+            sqlx::Error::Tls(_) => Self::Certificate,
+            sqlx::Error::Database(cause) if cause.code().as_deref() == Some("42501") => Self::MayNotConnect,
+            sqlx::Error::Database(cause) if cause.code().as_deref() == Some("53300") => {
+                Self::TooManyConnections
+            }
+            _ => match StoreError::from(err) {
+                StoreError::Unavailable(Outage::LoginRefused) => Self::Login,
+                StoreError::Unavailable(Outage::NoSuchDatabase) => Self::NoDatabase,
+                StoreError::Unavailable(Outage::ReadOnly) => Self::ReadOnly,
+                err => Self::Store(err),
+            },
+        }
+    }
+}
+
+/// Looks at all of it over a connection of its own.
+pub(super) async fn run(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let mut connection = options.connect().await?;
+    let found = look(&mut connection).await;
+    connection.close().await.ok();
+    found
+}
+
+async fn look(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let sql = format!(
+        "SELECT current_setting('server_version_num')::integer AS version, \
+         current_setting('server_encoding') AS encoding, {IS_READ_ONLY} AS read_only, \
+         quote_ident(current_schema()) AS schema, quote_ident(current_user) AS user, \
+         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create"
+    );
+    let row = one(connection, &sql).await?;
+    let version: i32 = row.try_get("version")?;
+    if version < MIN_VERSION {
+        return Err(OpenError::Version(version / 10_000));
+    }
+    let encoding: String = row.try_get("encoding")?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    if row.try_get("read_only")? {
+        return Err(OpenError::ReadOnly);
+    }
+    let schema: Option<String> = row.try_get("schema")?;
+    let schema = schema.ok_or(OpenError::NoSchema)?;
+    let user: String = row.try_get("user")?;
+    if !row.try_get::<bool, _>("may_create")? {
+        return Err(OpenError::MayNotCreate { schema, user });
+    }
+    look_at_tables(connection, schema, user).await
+}
+
+/// Tables that have a name of ours and were not made by us, or that we may not use.
+async fn look_at_tables(
+    connection: &mut PgConnection,
+    schema: String,
+    user: String,
+) -> Result<(), OpenError> {
+    let ours = "SELECT count(*) > 0 AS are_ours FROM pg_class \
+                WHERE relnamespace = current_schema()::regnamespace AND relname = 'seaql_migrations'";
+    let are_ours: bool = one(connection, ours).await?.try_get("are_ours")?;
+    let unusable = if are_ours {
+        "AND relkind = 'r' AND relowner = (SELECT relowner FROM pg_class WHERE relname = 'seaql_migrations' \
+         AND relnamespace = current_schema()::regnamespace) \
+         AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') \
+         AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
+    } else {
+        "AND relname IN ('apps', 'app_keys', 'users', 'user_blocks', 'tasks', 'task_items', 'imports', \
+         'import_refusals', 'import_waiting', 'sessions', 'calls', 'call_members', 'call_marks', 'master_keys', \
+         'name_turns', 'user_terms', 'channels', 'channel_members', 'channel_marks', 'messages', 'reactions', \
+         'future_channel_bans', 'feeds', 'activities', 'activity_feeds', 'comments', 'feed_reactions', \
+         'follows', 'flags', 'devices', 'named_users', 'deletion_targets', 'deletion_heirs', 'erased_users')"
+    };
+    let sql = format!(
+        "SELECT (SELECT quote_ident(relname) FROM pg_class \
+         WHERE relnamespace = current_schema()::regnamespace {unusable} ORDER BY relname LIMIT 1) AS table"
+    );
+    match (one(connection, &sql).await?.try_get("table")?, are_ours) {
+        (None, _) => Ok(()),
+        (Some(table), true) => Err(OpenError::MayNotUse { table, schema, user }),
+        (Some(table), false) => Err(OpenError::Foreign { table, schema }),
+    }
+}
+
+async fn one(connection: &mut PgConnection, sql: &str) -> Result<PgRow, OpenError> {
+    Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?)
+}

@@ -1,0 +1,102 @@
+//! A PostgreSQL that usher cannot use: each start is refused with a sentence that names cause and remedy.
+
+use crate::harness::{Backend, Place, on_postgres};
+
+/// How the program refuses to start with `url`.
+async fn refusal(backend: &Backend, url: &str) -> String {
+    let mut launch = backend.launch();
+    launch = launch.database(url);
+    let (status, log) = launch.try_start().await.err().unwrap_or_else(|| panic!("{url} should be refused"));
+    assert!(status.code().is_some_and(|code| code != 0) && !log.contains("panicked"), "{url}: {log}");
+    assert!(!log.contains("database error") && !log.contains("driver error"), "{log}");
+    log
+}
+
+/// `url` with more parameters.
+fn with(url: &str, parameters: &str) -> String {
+    format!("{url}{}{parameters}", if url.contains('?') { '&' } else { '?' })
+}
+
+/// `url` as another user.
+fn logged_in_as(url: &str, user: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}://{user}@{rest}")
+}
+
+on_postgres! {
+    async fn a_database_that_cannot_be_used_is_refused_with_cause_and_remedy(backend: Backend) {
+        let url = backend.url().unwrap().to_owned();
+        for (parameters, cause, remedy) in [
+            ("sslmode=banana", "sslmode", "verify-full"),
+            ("sslmode=require", "TLS", "ssl = on"),
+            ("options[search_path]=nowhere", "search_path", "create one"),
+            ("options[default_transaction_read_only]=on", "read-only", "can be written to"),
+            ("target_session_attrs=any", "`target_session_attrs`", "leave it out"),
+        ] {
+            let said = refusal(&backend, &with(&url, parameters)).await;
+            assert!(said.contains(cause) && said.contains(remedy), "{parameters}: {said}");
+        }
+        let said = refusal(&backend, &format!("{url}_absent")).await;
+        assert!(said.contains("no database") && said.contains("CREATE DATABASE"), "{said}");
+        let said = refusal(&backend, &logged_in_as(&url, "nobody_of_this_name")).await;
+        assert!(said.contains("login"), "{said}");
+        let said = refusal(&backend, "postgres://usher@127.0.0.1:1/usher").await;
+        assert!(said.contains("nothing answers"), "{said}");
+    }
+
+    async fn a_table_of_another_program_is_named_and_left_alone(backend: Backend) {
+        let place = backend.place();
+        backend.meddle(&place, "CREATE TABLE users (id integer)").await;
+        let said = refusal(&backend, backend.url().unwrap()).await;
+        assert!(said.contains("table users of another program") && said.contains("schema public"), "{said}");
+        let tables = backend.select(&place, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace").await;
+        assert_eq!(tables.len(), 1, "nothing was made: {tables:?}");
+    }
+
+    async fn missing_rights_are_named_with_their_grant(backend: Backend) {
+        let place = backend.place();
+        let role = format!("poor_{}", std::process::id());
+        let url = logged_in_as(backend.url().unwrap(), &role);
+        backend.meddle(&place, "REVOKE ALL ON SCHEMA public FROM PUBLIC").await;
+        backend.meddle(&place, &format!("CREATE ROLE {role} LOGIN")).await;
+
+        let said = refusal(&backend, &url).await;
+        assert!(said.contains("GRANT USAGE"), "{said}");
+        backend.meddle(&place, &format!("GRANT USAGE ON SCHEMA public TO {role}")).await;
+        let said = refusal(&backend, &url).await;
+        assert!(said.contains(&format!("GRANT CREATE ON SCHEMA public TO {role}")), "{said}");
+        backend.start().await.stop().await;
+        backend.meddle(&place, &format!("GRANT CREATE ON SCHEMA public TO {role}")).await;
+        let said = refusal(&backend, &url).await;
+        assert!(said.contains("GRANT SELECT, INSERT, UPDATE, DELETE") && said.contains(&role), "{said}");
+
+        backend.meddle(&place, &format!("DROP OWNED BY {role}")).await;
+        backend.meddle(&place, &format!("DROP ROLE {role}")).await;
+    }
+
+    async fn no_part_of_a_password_reaches_the_log(backend: Backend) {
+        let url = backend.url().unwrap();
+        let (_, place) = url.rsplit_once('@').unwrap();
+        for url in [
+            format!("postgres://app:S3cr3t#x@{place}"),
+            format!("postgres://app:S3cr3t/x@{place}"),
+            format!("postgres://app:S3cr3t?x@{place}"),
+            format!("postgres://app:S3cr3t@{place},other/x"),
+            format!("postgres://app:S3cr3t@one,two/{place}"),
+            format!("postgres://app:S3cr3t@{place}?sslmode=S3cr3t"),
+            format!("postgres://nobody_of_this_name:S3cr3t@{place}"),
+            "postgres://app:S3cr3t@127.0.0.1:1/x".to_owned(),
+            "postgres://app:S3cr3t@[x/y".to_owned(),
+            "postgres:S3cr3t".to_owned(),
+            "mysql://app:S3cr3t@h/d".to_owned(),
+        ] {
+            let said = refusal(&backend, &url).await;
+            assert!(!said.contains("S3cr3t") && !said.contains("postgres://app"), "{url}: {said}");
+            let place = Place { url: Some(url.clone()), ..backend.place() };
+            let output = crate::harness::program(&place).args(["app", "list"]).output().await.unwrap();
+            let said = format!("{output:?}");
+            assert!(!output.status.success() && !said.contains("S3cr3t"), "{url}: {said}");
+        }
+    }
+}
