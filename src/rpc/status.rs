@@ -348,7 +348,9 @@ mod tests {
                 assert_eq!(alone.message(), text);
                 assert_eq!(placed.message(), format!("users[3]: {text}"));
             }
-            for status in [alone, placed, of(Error::Token(reason)), of(Error::UserToken(reason))] {
+            for status in
+                [alone, placed, of(Error::Token(reason.into())), of(Error::UserToken(reason.into()))]
+            {
                 assert!(!status.message().starts_with([':', ' ']), "{reason:?}: {}", status.message());
                 assert!(!status.message().is_empty(), "{reason:?}");
             }
