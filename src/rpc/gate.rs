@@ -208,7 +208,7 @@ where
     }
 }
 
-/// Ends the stream of an answer with SERVER_DRAINING once `stop` is cancelled and nothing more comes at once.
+/// Ends the stream of an answer with `SERVER_DRAINING` once `stop` is cancelled and nothing more comes at once.
 fn until(stop: CancellationToken, answer: Answer) -> Answer {
     answer.map(|body| Body::new(Until { body, stop: Box::pin(stop.cancelled_owned()), ended: false }))
 }

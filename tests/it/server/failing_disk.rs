@@ -19,7 +19,7 @@ impl Ledger {
     /// Writes new users, several at once; how many were refused.
     async fn write(&mut self, caller: &Caller, prefix: &str, count: usize) -> usize {
         let writes = user_ids(prefix, count).into_iter().map(|id| async {
-            let request = pb::UpsertUsersRequest { users: vec![user(&id)], ..Default::default() };
+            let request = pb::UpsertUsersRequest { users: vec![user(&id)] };
             let answer = caller.users().upsert_users(request).await;
             (id, answer.map(drop))
         });

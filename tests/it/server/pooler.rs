@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Backend, Launch, PgBouncer, on_postgres, pb, user, user_ids};
 
 /// A server whose way to the database leads through a pooler, and past it for LISTEN.
-async fn behind(pooler: &PgBouncer, backend: &Backend) -> Launch {
+fn behind(pooler: &PgBouncer, backend: &Backend) -> Launch {
     let direct = backend.url().unwrap().to_owned();
     let launch = backend.launch().variable("USHER_DATABASE_POOLER", "transaction");
     launch.variable("USHER_DATABASE_LISTEN_URL", &direct).database(&pooler.url)
@@ -15,8 +15,8 @@ on_postgres! {
     async fn everything_works_behind_a_pooler_in_transaction_mode(backend: Backend) {
         // Fewer servers than connections: each transaction may meet another process.
         let Some(pooler) = backend.pgbouncer(8).await else { return };
-        let one = behind(&pooler, &backend).await.start().await;
-        let two = behind(&pooler, &backend).await.start().await;
+        let one = behind(&pooler, &backend).start().await;
+        let two = behind(&pooler, &backend).start().await;
         let ids = user_ids("u", 400);
         let items: Vec<_> = ids.iter().map(|id| json!({"id": id, "name": id, "level": 3})).collect();
         assert_eq!(one.import_users("pooled", &items).await.accepted, 400);
@@ -47,7 +47,7 @@ on_postgres! {
 
     async fn behind_a_pooler_statements_end_with_their_callers(backend: Backend) {
         let Some(pooler) = backend.pgbouncer(4).await else { return };
-        let server = behind(&pooler, &backend).await.start().await;
+        let server = behind(&pooler, &backend).start().await;
         super::postgres_outages::statements_of_callers_gone_end(&server, &backend, 3).await;
     }
 

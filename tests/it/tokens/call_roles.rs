@@ -16,7 +16,7 @@ async fn mint(caller: &Caller, role: &str) -> Result<Response<pb::CreateCallToke
     caller.tokens().create_call_token(request).await
 }
 
-/// What VerifyToken says that `token` makes of its user.
+/// What `VerifyToken` says that `token` makes of its user.
 async fn verified_role(caller: &Caller, token: &str) -> String {
     let request = pb::VerifyTokenRequest { token: token.to_owned() };
     let verdict = caller.tokens().verify_token(request).await.answered();

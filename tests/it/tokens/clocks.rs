@@ -25,8 +25,8 @@ fn with(key: &Credentials, token: &str, change: &[(&str, Value)]) -> String {
     key.sign(&claims)
 }
 
-fn seconds(seconds: u64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds: i64::try_from(seconds).unwrap(), nanos: 0 })
+fn seconds(seconds: u64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: i64::try_from(seconds).unwrap(), nanos: 0 }
 }
 
 each_backend! {
@@ -82,7 +82,7 @@ each_backend! {
         let ahead = backend.launch().failpoints(AHEAD).start().await;
         ahead.upsert(vec![user("ada")]).await;
         let request = pb::RevokeUserTokensRequest {
-            user_ids: vec!["ada".to_owned()], issued_before: seconds(now() + 29), clear: false,
+            user_ids: vec!["ada".to_owned()], issued_before: Some(seconds(now() + 29)), clear: false,
         };
         ahead.tokens().revoke_user_tokens(request).await.answered();
 

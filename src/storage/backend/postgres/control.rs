@@ -67,14 +67,13 @@ impl Control {
     /// Whether the database can be read and written.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         let rows = self.ask(&format!("SELECT {IS_READ_ONLY}")).await?;
-        match rows.first().map(|row| row.try_get(0)).transpose()? {
-            Some(false) => Ok(()),
-            _ => {
-                // The address may lead to a server that writes by the next time.
-                self.renew();
-                Err(StoreError::Unavailable(Outage::ReadOnly))
-            }
+        let is_read_only = rows.first().map(|row| row.try_get(0)).transpose()?;
+        if is_read_only == Some(false) {
+            return Ok(());
         }
+        // The address may lead to a server that writes by the next time.
+        self.renew();
+        Err(StoreError::Unavailable(Outage::ReadOnly))
     }
 
     /// Which of `processes` work on a statement.

@@ -45,12 +45,11 @@ fn of_class(class: &str) -> (Meaning, bool) {
         "57" => outage(Outage::ShuttingDown),
         "58" => outage(Outage::DiskError),
         "F0" => outage(Outage::TakesNoConnections),
-        // The transaction is not in the state that usher believes.
-        "0B" | "25" | "2D" | "3B" | "XX" => (Meaning::Bug, false),
         // The statement was wrong; the session is as it was.
         "00" | "01" | "02" | "03" | "09" | "0A" | "0F" | "0L" | "0P" | "0Z" | "20" | "21" | "22" | "23"
         | "24" | "26" | "27" | "2B" | "2F" | "34" | "38" | "39" | "40" | "42" | "44" | "54" | "55" | "HV"
         | "P0" => (Meaning::Bug, true),
+        // 0B, 25, 2D, 3B, XX, and what is unknown: the transaction may not be in the state that usher believes.
         _ => (Meaning::Bug, false),
     }
 }
@@ -73,7 +72,7 @@ pub(super) fn keeps_connection(err: &sqlx::Error) -> bool {
 
 /// Whether `err`, in answer to COMMIT, says for certain that nothing was committed.
 pub(super) fn is_refusal(err: &sqlx::Error) -> bool {
-    let Some(code) = err.as_database_error().and_then(|cause| cause.code()) else { return false };
+    let Some(code) = err.as_database_error().and_then(sqlx::error::DatabaseError::code) else { return false };
     // A cancelled COMMIT may have reached the disk before it heard of that.
     of_sqlstate(&code).1 && code != CANCELLED
 }

@@ -43,15 +43,13 @@ async fn forward(options: &PgConnectOptions, signals: &mpsc::Sender<Signal>) -> 
     // Whatever was told before now was not heard.
     signals.send(Signal::Gap).await.ok();
     loop {
-        let told = match tokio::time::timeout(SILENCE, listener.try_recv()).await {
-            // `None` is a broken connection, after which notifications may be lost.
-            Ok(told) => told?.ok_or(StoreError::Unavailable(Outage::ConnectionLost))?,
-            // A connection that went dead without a word is as silent as one with nothing to say.
-            Err(_) => {
-                answered(listener.execute("SELECT 1")).await?;
-                continue;
-            }
+        let Ok(told) = tokio::time::timeout(SILENCE, listener.try_recv()).await else {
+            // A dead connection is as silent as one with nothing to say.
+            answered(listener.execute("SELECT 1")).await?;
+            continue;
         };
+        // `None` is a broken connection, after which notifications may be lost.
+        let told = told?.ok_or(StoreError::Unavailable(Outage::ConnectionLost))?;
         let topic = TOPICS.into_iter().find(|topic| topic.channel() == told.channel());
         if let Some(topic) = topic
             && signals.send(Signal::Told(topic, told.payload().to_owned())).await.is_err()
