@@ -93,7 +93,9 @@ pub(super) async fn follow(
                 true
             }
             Err(cause) => {
-                if was {
+                if was && store.backend().logs_outages() {
+                    tracing::warn!("the database cannot be used: health is NOT_SERVING");
+                } else if was {
                     tracing::warn!(%cause, "the database cannot be used: health is NOT_SERVING");
                 }
                 false

@@ -171,6 +171,11 @@ pub trait Backend: Send + Sync {
         Ok(())
     }
 
+    /// Whether the cause of an outage is logged where it begins, so that health need not repeat it.
+    fn logs_outages(&self) -> bool {
+        false
+    }
+
     /// Takes note of an outage that a statement met.
     fn notice(&self, _: Outage) {}
 

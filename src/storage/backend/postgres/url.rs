@@ -7,7 +7,7 @@ use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
 /// Parameters that the driver knows.
-const PARAMETERS: [&str; 16] = [
+const PARAMETERS: [&str; 17] = [
     "application_name",
     "dbname",
     "host",
@@ -24,6 +24,7 @@ const PARAMETERS: [&str; 16] = [
     "sslkey",
     "sslmode",
     "sslrootcert",
+    "user",
 ];
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
 
-use super::{Access, connect};
+use super::connect::{Access, connect};
 use crate::storage::StoreError;
 
 /// How long a connection that is given up may take to close. Its transaction is rolled back in any case; until

@@ -1,6 +1,7 @@
 //! SQLite: one writer that commits small writes together, a pool of readers, no other replica.
 
 mod condition;
+mod connect;
 pub(in crate::storage) mod fault;
 mod files;
 pub mod json;
@@ -16,12 +17,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use self::connect::{Access, connect, foreign_table};
 pub use self::files::Claim;
 use self::files::Files;
 use self::line::Line;
@@ -97,9 +97,6 @@ impl OpenError {
     }
 }
 
-/// How long a statement waits for another connection's.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 impl Sqlite {
     /// Opens, or creates, the database in the file of `claim`.
     pub async fn open(claim: Claim, readers: u32) -> Result<Arc<Self>, OpenError> {
@@ -140,69 +137,6 @@ impl Sqlite {
         let bytes: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
         Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
     }
-}
-
-/// A table of another program, in a database in which usher has none.
-async fn foreign_table(readers: &DatabaseConnection) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-               AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'seaql_migrations') ORDER BY name";
-    let row = readers.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
-    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
-}
-
-/// What a pool of connections is for.
-#[derive(Debug, Clone, Copy)]
-enum Access {
-    /// So many connections that read.
-    Read(u32),
-    /// The one that writes.
-    Write,
-    /// One that moves the log into the database; it waits for nobody.
-    Settle,
-}
-
-async fn connect(file: &Path, access: Access) -> Result<DatabaseConnection, StoreError> {
-    let (connections, read_only, patience) = match access {
-        Access::Read(connections) => (Ord::max(connections, 1), true, PATIENCE),
-        Access::Write => (1, false, PATIENCE),
-        Access::Settle => (1, false, Duration::ZERO),
-    };
-    let mut options = ConnectOptions::new("sqlite:");
-    let file = file.to_owned();
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(Duration::from_secs(2))
-        .test_before_acquire(false)
-        .map_sqlx_sqlite_opts(move |_| {
-            SqliteConnectOptions::new()
-                .filename(&file)
-                // The file is there: a missing one was removed, and must not be replaced silently.
-                .create_if_missing(false)
-                .read_only(read_only)
-                .journal_mode(SqliteJournalMode::Wal)
-                // What was acknowledged must survive a power cut.
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(patience)
-                // Erased means overwritten.
-                .pragma("secure_delete", "ON")
-                .pragma("cache_size", "-8192")
-                .statement_cache_capacity(256)
-                // The driver would log slow statements with their SQL.
-                .disable_statement_logging()
-        })
-        // An assertion: the driver would make a transaction begun within another one a savepoint, which
-        // nobody commits. Such a connection is closed.
-        .map_sqlx_sqlite_pool_opts(|pool| {
-            pool.before_acquire(|connection, _| {
-                let is_free = !connection.is_in_transaction();
-                Box::pin(async move { Ok(is_free) })
-            })
-        });
-    Ok(Database::connect(options).await?)
 }
 
 #[async_trait]
@@ -347,6 +281,10 @@ impl Backend for Sqlite {
             None => Ok(()),
             Some(_) => self.probe().await,
         }
+    }
+
+    fn logs_outages(&self) -> bool {
+        true
     }
 
     fn notice(&self, outage: Outage) {
