@@ -15,7 +15,7 @@ pub enum Source<'a> {
     Stdin(u64),
 }
 
-/// The text without a byte order mark and without white space at its end, lines ended by `\n`; or a sentence
+/// The text without a byte order mark and without blank lines at its end, lines ended by `\n`; or a sentence
 /// that names the source and what is wrong with it.
 pub fn read_text(source: Source<'_>) -> Result<String, String> {
     let (name, bytes) = match source {
@@ -45,8 +45,14 @@ fn read_stdin(limit: u64) -> io::Result<Vec<u8>> {
 fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
     check_encoding(&bytes)?;
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8 text")?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    Ok(text.trim_end().replace("\r\n", "\n"))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
+    let (words, rest) = text.split_at(text.trim_end().len());
+    if words.is_empty() {
+        return Ok(String::new());
+    }
+    // A space at the end of the last line is kept: a secret that ends with one is refused, not shortened.
+    let end_of_line = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+    Ok(format!("{words}{end_of_line}"))
 }
 
 #[cfg(test)]
@@ -67,7 +73,8 @@ mod tests {
         for empty in ["", "\u{feff}", "\r\n", " \n\n"] {
             assert_eq!(decode(empty.into()).unwrap(), "", "{empty:?}");
         }
-        assert_eq!(decode("  a".into()).unwrap(), "  a", "what stands before the text is kept");
+        assert_eq!(decode("  a".into()).unwrap(), "  a", "what is before the text is kept");
+        assert_eq!(decode("a \t\n\n".into()).unwrap(), "a \t", "the end of the last line is kept");
     }
 
     #[test]

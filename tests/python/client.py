@@ -179,7 +179,8 @@ def tasks(usher: Usher) -> None:
     back = usher.call("user", "ReactivateUsers", {"userIds": ids[:5]}).task
     assert list(usher.call("task", "WatchTask", {"taskId": back.task_id}))[-1].task.rows_done == 5
     history = usher.call("user", "ListUserHistory", {"userId": "py-0"}).entries
-    assert [(entry.kind, entry.task_id) for entry in history] == [(2, back.task_id), (1, states[0].task_id)], history
+    newest = [(entry.kind, entry.task_id) for entry in history[:2]]
+    assert newest == [(2, back.task_id), (1, states[0].task_id)], history
 
 
 def tokens(usher: Usher, address: str) -> None:
