@@ -61,6 +61,13 @@ fn nested(levels: usize) -> Value {
     (1..levels).fold(json!({"end": 1}), |inner, _| json!({"x": inner}))
 }
 
+/// As many as the head of an answer has room for, 50 at most, and in order.
+fn are_the_first(fields: &[String], field: impl Fn(usize) -> String) {
+    assert!((30..=50).contains(&fields.len()), "{} are listed", fields.len());
+    let expected: Vec<String> = (0..fields.len()).map(field).collect();
+    assert_eq!(fields, expected);
+}
+
 each_backend! {
     async fn ids_keep_to_their_pattern_and_length(server: TestServer) {
         all_stored(
@@ -300,22 +307,20 @@ each_backend! {
         assert_eq!(metadata_of(&status).get("violations_total").map(String::as_str), Some("4"));
     }
 
-    async fn of_many_violations_fifty_are_listed_and_all_are_counted(server: TestServer) {
+    async fn of_many_violations_the_first_are_listed_and_all_are_counted(server: TestServer) {
         let users = (0..500).map(|number| user(&format!("no id {number}"))).collect();
         let status = server.users().upsert_users(pb::UpsertUsersRequest { users }).await;
         let status = status.refused(Code::InvalidArgument, "INVALID_FIELD");
-        let expected: Vec<String> = (0..50).map(|at| format!("users[{at}].id")).collect();
-        assert_eq!(fields_of(&status), expected);
+        are_the_first(&fields_of(&status), |at| format!("users[{at}].id"));
         assert_eq!(metadata_of(&status).get("violations_total").map(String::as_str), Some("500"));
     }
 
-    async fn every_concerned_user_is_named_up_to_fifty(server: TestServer) {
+    async fn of_many_concerned_users_the_first_are_named_and_all_are_counted(server: TestServer) {
         let knights =
             (0..60).map(|number| pb::UserInput { role: "knight".to_owned(), ..user(&format!("k{number}")) });
         let request = pb::UpsertUsersRequest { users: knights.collect() };
         let status = server.users().upsert_users(request).await.refused(Code::NotFound, "ROLE_NOT_FOUND");
-        let expected: Vec<String> = (0..50).map(|at| format!("users[{at}].role")).collect();
-        assert_eq!(fields_of(&status), expected);
+        are_the_first(&fields_of(&status), |at| format!("users[{at}].role"));
         assert_eq!(metadata_of(&status).get("violations_total").map(String::as_str), Some("60"));
     }
 
