@@ -30,12 +30,11 @@ pub(super) async fn run(engine: Engine, stop: CancellationToken) {
 /// Frees tasks that wait for a wrong time. The holder of a lease, which may be alive, has one lease by the
 /// monotonic clock to show it: every batch changes the row.
 async fn look(engine: &Engine, seen: &mut HashMap<Stalled, Instant>) -> Result<(), StoreError> {
-    let lease = engine.settings.lease;
-    let stalled = queue::list_stalled(&engine.store.read(None).await?, lease, LONGEST_PAUSE).await?;
+    let stalled = queue::list_stalled(&engine.store.read(None).await?, LONGEST_PAUSE).await?;
     seen.retain(|task, _| stalled.contains(task));
     for task in stalled {
         let since = *seen.entry(task.clone()).or_insert_with(Instant::now);
-        if task.is_leased && since.elapsed() < lease {
+        if task.lease.is_some_and(|lease| since.elapsed() < lease) {
             continue;
         }
         let (app, id) = (task.app, task.id);

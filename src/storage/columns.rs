@@ -342,6 +342,7 @@ pub const TABLES: &[Table] = &[
             "request_hash",
             "lease_epoch",
             "lease_expires_at",
+            "lease_length",
             "run_after",
             "accepted_seq",
         ],

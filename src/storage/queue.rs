@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{Expr, ExprTrait, NullOrdering, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, NullOrdering, Order, Query, SelectStatement, UpdateStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect as _, QueryTrait,
 };
@@ -17,6 +17,8 @@ use crate::model::task::{Task, TaskState};
 
 /// Stalled tasks that are looked at in one go.
 const STALLED: u64 = 1_000;
+/// What `--task-lease` can be at most: no lease is longer.
+const LONGEST_LEASE: Duration = Duration::from_mins(10);
 
 /// What is remembered of the request that made a task.
 #[derive(Debug, Clone)]
@@ -116,7 +118,7 @@ pub async fn claim(tx: &Tx, owner_lease: Duration, now: Timestamp) -> Result<Opt
     let lease_epoch = task.lease_epoch;
     store(tx, &task, |update| {
         update.value(Column::LeaseEpoch, lease_epoch);
-        update.value(Column::LeaseExpiresAt, from_now(tx, owner_lease));
+        keep(update, tx, owner_lease);
     })
     .await?;
     Ok(Some(task))
@@ -152,7 +154,7 @@ pub async fn update_task(tx: &Tx, task: &mut Task, lease: Lease, now: Timestamp)
     task.updated_at = now.max(task.updated_at);
     store(tx, task, |update| match lease {
         Lease::Keep(lease) => {
-            update.value(Column::LeaseExpiresAt, from_now(tx, lease));
+            keep(update, tx, lease);
         }
         Lease::Release(pause) => {
             update.value(Column::LeaseExpiresAt, None::<i64>);
@@ -186,22 +188,24 @@ pub struct Stalled {
     pub app: AppId,
     /// Its id.
     pub id: TaskId,
-    /// Whether a worker holds it, or held it.
-    pub is_leased: bool,
+    /// The length of its lease, where a worker holds it or held it.
+    pub lease: Option<Duration>,
     lease_epoch: i64,
     revision: i64,
     run_after: i64,
     lease_expires_at: Option<i64>,
 }
 
-/// Tasks whose lease ends later than in one `lease`, or whose time comes later than after the longest `pause`.
-pub async fn list_stalled(db: &Db, lease: Duration, pause: Duration) -> Result<Vec<Stalled>, StoreError> {
+/// Tasks whose lease ends later than its length from now, or whose time comes later than after the longest
+/// `pause`.
+pub async fn list_stalled(db: &Db, pause: Duration) -> Result<Vec<Stalled>, StoreError> {
+    let length = Expr::col(Column::LeaseLength).if_null(micros(LONGEST_LEASE));
     let select = Entity::find()
         .filter(to_run())
         .filter(is_accepted())
         .filter(
             Expr::col(Column::LeaseExpiresAt)
-                .gt(from_now(db, lease))
+                .gt(db.backend().now().add(length))
                 .or(Expr::col(Column::RunAfter).gt(from_now(db, pause))),
         )
         .limit(STALLED);
@@ -235,11 +239,13 @@ impl TryFrom<task::Model> for Stalled {
     fn try_from(row: task::Model) -> Result<Self, StoreError> {
         let (lease_epoch, revision) = (row.lease_epoch, row.revision);
         let (run_after, lease_expires_at) = (row.run_after, row.lease_expires_at);
+        let length = row.lease_length.and_then(|length| u64::try_from(length).ok());
+        let lease = length.map_or(LONGEST_LEASE, Duration::from_micros);
         let Task { app, id, .. } = Task::try_from(row)?;
         Ok(Self {
             app,
             id,
-            is_leased: lease_expires_at.is_some(),
+            lease: lease_expires_at.map(|_| lease),
             lease_epoch,
             revision,
             run_after,
@@ -266,7 +272,7 @@ pub async fn delete_finished(tx: &Tx, before: Timestamp, limit: u64) -> Result<u
 async fn store(
     tx: &Tx,
     task: &Task,
-    more: impl FnOnce(&mut sea_orm::sea_query::UpdateStatement) + Send,
+    more: impl FnOnce(&mut UpdateStatement) + Send,
 ) -> Result<(), StoreError> {
     let mut update = Entity::update_many()
         .set(changing(task))
@@ -325,6 +331,14 @@ fn is_accepted() -> Expr {
     Expr::col(Column::RunAfter).lt(i64::MAX)
 }
 
+fn keep(update: &mut UpdateStatement, db: &Db, lease: Duration) {
+    update.value(Column::LeaseExpiresAt, from_now(db, lease)).value(Column::LeaseLength, micros(lease));
+}
+
 fn from_now(db: &Db, by: Duration) -> Expr {
-    db.backend().now().add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
+    db.backend().now().add(micros(by))
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -40,6 +40,8 @@ pub struct Model {
     pub lease_epoch: i64,
     /// By the database's clock; null when nobody holds the lease.
     pub lease_expires_at: Option<i64>,
+    /// In microseconds, as the holder was configured; unset by releases without it.
+    pub lease_length: Option<i64>,
     /// By the database's clock: not to be claimed before.
     pub run_after: i64,
     pub accepted_seq: i64,

@@ -12,6 +12,7 @@ mod m0004_terms;
 mod m0005_profile;
 mod m0006_content;
 mod m0007_deletion;
+mod m0008_task_lease;
 mod m0009_erased_channels;
 mod m0010_history;
 mod m0011_import_content;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_profile::Migration),
             Box::new(m0006_content::Migration),
             Box::new(m0007_deletion::Migration),
+            Box::new(m0008_task_lease::Migration),
             Box::new(m0009_erased_channels::Migration),
             Box::new(m0010_history::Migration),
             Box::new(m0011_import_content::Migration),

@@ -66,7 +66,7 @@ on_postgres! {
 
         // The second one claims the task, and rests before it begins.
         let launch = backend.launch().flag("--task-batch", "10").flag("--task-lease", "20s");
-        let second = launch.failpoints("task_claimed=1*sleep(6000)->off").start().await;
+        let second = launch.failpoints("task_claimed=1*sleep(3000)->off").start().await;
         eventually("a claim", || async { (backend.claims_of(&task.task_id).await == 2).then_some(()) }).await;
         let mut watch = observer.watch_after(&task.task_id, before.revision).await;
         first.signal("CONT").await;

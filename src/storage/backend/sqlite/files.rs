@@ -1,7 +1,7 @@
 //! The files of one database: who may serve them, and whether they are still the ones that were opened.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use super::{OpenError, Sharing};
 use crate::model::clock::Deadline;
+use crate::storage::Outage;
 
 /// How long a start waits for the server before it to be gone.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Bytes that must fit before a disk that was full counts as usable.
+const ROOM: usize = 256 * 1024;
 
 /// What SQLite keeps open in WAL mode: the database, its log, the index of the log.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -35,6 +39,12 @@ impl Files {
         Self { paths, opened: Mutex::default() }
     }
 
+    /// The database proper.
+    pub(super) fn database(&self) -> &Path {
+        let [database, ..] = &self.paths;
+        database
+    }
+
     /// Whether each name still leads to the file that was found there first. A few system calls.
     pub(super) fn are_in_place(&self) -> bool {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,6 +64,23 @@ fn identity(path: &Path) -> Option<Identity> {
     let may_be_empty =
         path.extension().is_some_and(|extension| extension.as_encoded_bytes().ends_with(b"-wal"));
     (found.len() > 0 || may_be_empty).then_some((found.dev(), found.ino()))
+}
+
+/// Writes and removes a file next to the database: where a disk was full, a page would fit before a write does.
+pub(super) fn try_room(file: &Path) -> Result<(), Outage> {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-probe");
+    let probe = Path::new(&name);
+    let written = File::create(probe).and_then(|mut opened| {
+        opened.write_all(&vec![0; ROOM])?;
+        opened.sync_all()
+    });
+    std::fs::remove_file(probe).ok();
+    written.map_err(|err| match err.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Outage::DiskFull,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Outage::ReadOnly,
+        _ => Outage::DiskError,
+    })
 }
 
 /// The database file, held for one server by whatever name it is opened.

@@ -277,10 +277,11 @@ impl Backend for Sqlite {
 
     async fn check(self: Arc<Self>) -> Result<(), StoreError> {
         self.disk.check_files().await?;
-        match self.disk.condition.outage() {
-            None => Ok(()),
-            Some(_) => self.probe().await,
+        if self.disk.condition.outage().is_none() {
+            return Ok(());
         }
+        self.disk.check_room().await?;
+        self.probe().await
     }
 
     fn logs_outages(&self) -> bool {

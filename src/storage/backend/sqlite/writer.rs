@@ -16,7 +16,7 @@ use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, Tra
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 use super::condition::Condition;
-use super::files::Files;
+use super::files::{Files, try_room};
 use super::line::Line;
 use crate::model::clock::Deadline;
 use crate::storage::backend::Backend;
@@ -61,6 +61,16 @@ impl Disk {
         }
         self.condition.fails(Outage::Replaced);
         Err(StoreError::Unavailable(Outage::Replaced))
+    }
+
+    /// Refuses where the disk has no room for what callers write.
+    pub(super) async fn check_room(&self) -> Result<(), StoreError> {
+        let file = self.files.database().to_owned();
+        let tried = tokio::task::spawn_blocking(move || try_room(&file)).await;
+        tried.unwrap_or(Err(Outage::DiskError)).map_err(|outage| {
+            self.condition.fails(outage);
+            StoreError::Unavailable(outage)
+        })
     }
 
     fn note(&self, result: &Result<(), StoreError>) {
