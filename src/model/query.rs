@@ -2,7 +2,7 @@
 //!
 //! An order is total: it always ends on `id`. Absent values come last in both directions, and so do values
 //! of a free field that are not of the type it is sorted by. Without a type, the type decides first
-//! ([`ValueType::ALL`]), then the value. Text is ordered byte by byte. Pages go on after the last user shown
+//! (`ValueType::ALL`), then the value. Text is ordered byte by byte. Pages go on after the last user shown
 //! ([`Cursor`]), so that changes elsewhere neither skip nor repeat an unchanged user.
 
 use std::cmp::Ordering;

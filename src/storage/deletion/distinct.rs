@@ -93,7 +93,7 @@ pub async fn keep(tx: &Tx, app: AppId, cid: &Cid) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// As [`end_one`], for a channel that deletions accepted before may be about to reach, as one of two members.
+/// As `end_one`, for a channel that deletions accepted before may be about to reach, as one of two members.
 pub async fn end_reached(tx: &Tx, app: AppId, cid: &Cid, limit: u64) -> Result<u64, StoreError> {
     if lock(tx, app, cid).await? {
         let successor = successor(tx, app, cid, None).await?;
