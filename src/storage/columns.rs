@@ -4,8 +4,9 @@
 //! migration adds a column that does not stand here.
 
 mod class;
+mod imports;
 
-use self::Derived::{Content, Ended, Goes, Hashed, Passing, Refused, Replaced};
+use self::Derived::{Content, Ended, Goes, Hashed, Passing, Replaced};
 use self::Trace::{
     Asker, Author, Call, Cascade, Channel, History, Item, Itself, Listed, Pseudonym, Row, System,
 };
@@ -378,34 +379,7 @@ pub const TABLES: &[Table] = &[
         derived: &[("id_hash", Hashed)],
         ..NOTHING
     },
-    Table {
-        name: "imports",
-        plain: &[
-            "app_id",
-            "import_id",
-            "mode",
-            "committed_offset",
-            "accepted",
-            "skipped",
-            "created_at",
-            "updated_at",
-            "items",
-            "refused",
-            "content_sha256",
-        ],
-        internal: &["no"],
-        ..NOTHING
-    },
-    Table {
-        name: "import_refusals",
-        plain: &["app_id", "item_offset", "reason", "field", "message"],
-        internal: &["import_no", "no"],
-        ..NOTHING
-    },
-    Table {
-        name: "import_waiting",
-        internal: &["app_id", "import_no", "item_offset", "item_no", "item_key", "needs", "bytes", "json"],
-        derived: &[("item_key", Refused), ("needs", Refused), ("json", Refused)],
-        ..NOTHING
-    },
+    imports::IMPORTS,
+    imports::IMPORT_REFUSALS,
+    imports::IMPORT_WAITING,
 ];
