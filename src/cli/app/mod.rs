@@ -46,12 +46,7 @@ struct Create {
     /// The name of the new app.
     name: String,
     #[command(flatten)]
-    own: OwnKey,
-    /// Print a JSON object.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    settings: Settings,
+    made: MadeKey,
 }
 
 #[derive(Debug, Args)]
@@ -59,17 +54,12 @@ struct NewKey {
     /// The name of the app, as `usher app list` shows it.
     name: String,
     #[command(flatten)]
-    own: OwnKey,
-    /// Print a JSON object.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    settings: Settings,
+    made: MadeKey,
 }
 
-/// A key of the operator's choice.
+/// A key that is made in the database itself, and how it is printed.
 #[derive(Debug, Args)]
-struct OwnKey {
+struct MadeKey {
     /// Name of the key: 1 to 64 characters of A-Z a-z 0-9 _ -, not used by any key of any app before. [default: a
     /// random one]
     #[arg(long, value_name = "KID")]
@@ -77,6 +67,11 @@ struct OwnKey {
     /// File that holds the secret of the key: 32 to 512 random characters. [default: a random one]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Debug, Args)]
@@ -103,18 +98,17 @@ impl App {
 
 impl Create {
     async fn run(self) -> Outcome {
-        let Self { name, own, json, settings } = self;
-        let made =
-            admin::create_app(&settings.0, &name, own.kid.as_deref(), own.secret_file.as_deref()).await;
-        print(&name, &made.map_err(failure)?, json)
+        let Self { name, made: MadeKey { kid, secret_file, json, settings } } = self;
+        let key = admin::create_app(&settings.0, &name, kid.as_deref(), secret_file.as_deref()).await;
+        print(&name, &key.map_err(failure)?, json)
     }
 }
 
 impl NewKey {
     async fn run(self) -> Outcome {
-        let Self { name, own, json, settings } = self;
-        let made = admin::new_key(&settings.0, &name, own.kid.as_deref(), own.secret_file.as_deref()).await;
-        print(&name, &made.map_err(failure)?, json)
+        let Self { name, made: MadeKey { kid, secret_file, json, settings } } = self;
+        let key = admin::new_key(&settings.0, &name, kid.as_deref(), secret_file.as_deref()).await;
+        print(&name, &key.map_err(failure)?, json)
     }
 }
 

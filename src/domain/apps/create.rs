@@ -22,6 +22,13 @@ pub enum Made {
     KidTaken,
 }
 
+/// Which app a key is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    NewApp,
+    KnownApp,
+}
+
 /// Stores an app called `name` with `key` as its signing key.
 pub async fn create_app(
     store: &Store,
@@ -30,23 +37,7 @@ pub async fn create_app(
     key: &NewKey,
     now: Timestamp,
 ) -> Result<Made, Error> {
-    let (name, key, vault) = (name.to_owned(), key.clone(), Arc::clone(vault));
-    let made = store
-        .write(Urgency::Interactive, None, move |tx| {
-            let (name, key, vault) = (name.clone(), key.clone(), Arc::clone(&vault));
-            async move {
-                if apps::find_app(&tx, &name).await?.is_some() {
-                    return Ok(Made::NameTaken);
-                }
-                if apps::is_kid_taken(&tx, &key.kid).await? {
-                    return Ok(Made::KidTaken);
-                }
-                let app = apps::insert_app(&tx, &name, now).await?;
-                insert(&tx, &vault, app, &key, now).await
-            }
-        })
-        .await;
-    raced(made)
+    make(store, vault, name, key, now, Whose::NewApp).await
 }
 
 /// Stores `key` as the signing key of the app called `name`; its other keys go on to verify.
@@ -59,34 +50,58 @@ pub async fn add_key(
     key: &NewKey,
     now: Timestamp,
 ) -> Result<Made, Error> {
+    make(store, vault, name, key, now, Whose::KnownApp).await
+}
+
+async fn make(
+    store: &Store,
+    vault: &Arc<Vault>,
+    name: &str,
+    key: &NewKey,
+    now: Timestamp,
+    whose: Whose,
+) -> Result<Made, Error> {
     let (name, key, vault) = (name.to_owned(), key.clone(), Arc::clone(vault));
     let made = store
         .write(Urgency::Interactive, None, move |tx| {
             let (name, key, vault) = (name.clone(), key.clone(), Arc::clone(&vault));
-            async move {
-                let Some(app) = apps::find_app(&tx, &name).await? else { return Ok(Made::AppUnknown) };
-                let app = AppId(app.id);
-                apps::lock_keys(&tx, app).await?;
-                if apps::is_kid_taken(&tx, &key.kid).await? {
-                    return Ok(Made::KidTaken);
-                }
-                apps::update_signing(&tx, app, None).await?;
-                insert(&tx, &vault, app, &key, now).await
-            }
+            async move { store_key(&tx, &vault, &name, &key, now, whose).await }
         })
         .await;
-    raced(made)
-}
-
-async fn insert(tx: &Tx, vault: &Vault, app: AppId, key: &NewKey, now: Timestamp) -> Result<Made, Error> {
-    apps::insert_key(tx, key.row(vault, app, true, now)).await?;
-    Ok(Made::Done)
-}
-
-/// The name of a key is the only thing left that another transaction can have taken in between.
-fn raced(made: Result<Made, Error>) -> Result<Made, Error> {
     match made {
+        // The name of a key is the only thing left that another transaction can have taken in between.
         Err(Error::Store(StoreError::Unique)) => Ok(Made::KidTaken),
         made => made,
     }
+}
+
+async fn store_key(
+    tx: &Tx,
+    vault: &Vault,
+    name: &str,
+    key: &NewKey,
+    now: Timestamp,
+    whose: Whose,
+) -> Result<Made, Error> {
+    let found = apps::find_app(tx, name).await?.map(|app| AppId(app.id));
+    match (whose, found) {
+        (Whose::NewApp, Some(_)) => return Ok(Made::NameTaken),
+        (Whose::KnownApp, None) => return Ok(Made::AppUnknown),
+        _ => {}
+    }
+    if let Some(app) = found {
+        apps::lock_keys(tx, app).await?;
+    }
+    if apps::is_kid_taken(tx, &key.kid).await? {
+        return Ok(Made::KidTaken);
+    }
+    let app = match found {
+        Some(app) => {
+            apps::update_signing(tx, app, None).await?;
+            app
+        }
+        None => apps::insert_app(tx, name, now).await?,
+    };
+    apps::insert_key(tx, key.row(vault, app, true, now)).await?;
+    Ok(Made::Done)
 }
