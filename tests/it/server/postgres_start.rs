@@ -24,6 +24,16 @@ fn logged_in_as(url: &str, user: &str) -> String {
     format!("{scheme}://{user}@{rest}")
 }
 
+/// `url` with a password, and that password.
+fn with_password(url: &str) -> (String, String) {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (user, place) = rest.rsplit_once('@').unwrap();
+    match user.split_once(':') {
+        Some((_, password)) => (url.to_owned(), password.to_owned()),
+        None => (format!("{scheme}://{user}:S3cr3t@{place}"), "S3cr3t".to_owned()),
+    }
+}
+
 on_postgres! {
     async fn a_database_that_cannot_be_used_is_refused_with_cause_and_remedy(backend: Backend) {
         let url = backend.url().unwrap().to_owned();
@@ -43,6 +53,39 @@ on_postgres! {
         assert!(said.contains("login"), "{said}");
         let said = refusal(&backend, "postgres://usher@127.0.0.1:1/usher").await;
         assert!(said.contains("nothing answers"), "{said}");
+    }
+
+    async fn a_database_whose_encoding_is_not_utf_8_is_refused_with_cause_and_remedy(backend: Backend) {
+        let (url, password) = with_password(backend.url().unwrap());
+        let (path, parameters) = url.split_once('?').unwrap_or((&url, ""));
+        let (server, name) = path.rsplit_once('/').unwrap();
+        for encoding in ["LATIN1", "SQL_ASCII"] {
+            let other = format!("{name}_{}", encoding.to_lowercase());
+            let made = format!("CREATE DATABASE {other} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'");
+            backend.meddle(&backend.place(), &made).await;
+
+            let said = refusal(&backend, &format!("{server}/{other}?{parameters}")).await;
+
+            backend.meddle(&backend.place(), &format!("DROP DATABASE {other}")).await;
+            let cause = format!("encoding is {encoding}; usher needs UTF8");
+            assert!(said.contains(&cause) && said.contains("CREATE DATABASE with ENCODING 'UTF8'"), "{said}");
+            assert!(!said.contains(&password), "{said}");
+        }
+    }
+
+    async fn a_server_too_old_is_refused_with_its_version_and_the_one_needed(backend: Backend) {
+        let (url, password) = with_password(backend.url().unwrap());
+        let query = "SELECT current_setting('server_version_num') AS version";
+        let row = backend.select(&backend.place(), query).await.pop().unwrap();
+        let row: serde_json::Value = serde_json::from_str(&row).unwrap();
+        let (launch, proxy) = backend.launch().database(&url).through_proxy().await;
+
+        proxy.answer_instead(row["version"].as_str().unwrap(), "120022");
+
+        let (status, said) = launch.try_start().await.err().expect("the start is refused");
+        assert!(status.code().is_some_and(|code| code != 0) && !said.contains("panicked"), "{said}");
+        assert!(said.contains("PostgreSQL is version 12; usher needs 13 or newer"), "{said}");
+        assert!(!said.contains(&password), "{said}");
     }
 
     async fn a_table_of_another_program_is_named_and_left_alone(backend: Backend) {

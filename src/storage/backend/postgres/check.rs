@@ -115,10 +115,7 @@ async fn look(connection: &mut PgConnection) -> Result<(), OpenError> {
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create"
     );
     let row = one(connection, &sql).await?;
-    let version: i32 = row.try_get("version")?;
-    if version < MIN_VERSION {
-        return Err(OpenError::Version(version / 10_000));
-    }
+    check_version(row.try_get("version")?)?;
     let encoding: String = row.try_get("encoding")?;
     if encoding != "UTF8" {
         return Err(OpenError::Encoding(encoding));
@@ -133,6 +130,11 @@ async fn look(connection: &mut PgConnection) -> Result<(), OpenError> {
         return Err(OpenError::MayNotCreate { schema, user });
     }
     look_at_tables(connection, schema, user).await
+}
+
+/// `version` as `server_version_num` has it: the major version, and four digits.
+const fn check_version(version: i32) -> Result<(), OpenError> {
+    if version < MIN_VERSION { Err(OpenError::Version(version / 10_000)) } else { Ok(()) }
 }
 
 /// Tables that have a name of ours and were not made by us, or that we may not use.
@@ -169,4 +171,21 @@ async fn look_at_tables(
 
 async fn one(connection: &mut PgConnection, sql: &str) -> Result<PgRow, OpenError> {
     Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_before_13_are_refused_by_their_number() {
+        for (version, major) in [(80_400, 8), (90_624, 9), (100_023, 10), (120_000, 12), (129_999, 12)] {
+            let refused = check_version(version).unwrap_err();
+            let expected = format!("PostgreSQL is version {major}; usher needs 13 or newer");
+            assert_eq!(refused.to_string(), expected, "{version}");
+        }
+        for version in [130_000, 130_001, 150_014, 180_000, 1_000_000] {
+            assert!(check_version(version).is_ok(), "{version}");
+        }
+    }
 }
