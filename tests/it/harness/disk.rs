@@ -15,10 +15,14 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/harness/fail
 pub(crate) const WRITE: i32 = 1;
 pub(crate) const SYNC: i32 = 2;
 pub(crate) const TRUNCATE: i32 = 4;
+/// To open a file in order to write, or to make it.
+pub(crate) const OPEN: i32 = 8;
+pub(crate) const UNLINK: i32 = 16;
 
 /// Errors of the operating system.
 pub(crate) const EIO: i32 = 5;
 pub(crate) const ENOSPC: i32 = 28;
+pub(crate) const EROFS: i32 = 30;
 
 /// The control of one program's disk.
 pub(crate) struct FailingDisk(File);

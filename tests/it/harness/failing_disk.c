@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { WRITE = 1, SYNC = 2, TRUNCATE = 4 };
+enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, OPEN = 8, UNLINK = 16 };
 
 struct control {
   int32_t kinds;  /* which calls fail */
@@ -21,24 +22,24 @@ struct control {
   int32_t failed; /* so many have failed */
 };
 
+#define REAL(name) ((typeof(&name))dlsym(RTLD_NEXT, #name))
+
 static struct control *control(void) {
   static struct control *mapped;
   if (!mapped) {
-    int fd = open(getenv("FAILING_DISK"), O_RDWR);
+    int fd = REAL(open)(getenv("FAILING_DISK"), O_RDWR);
     mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   }
   return mapped;
 }
 
-static int fails(int fd, int kind) {
-  char link[64], path[4096];
+static int is_armed(int kind) {
+  return __atomic_load_n(&control()->kinds, __ATOMIC_SEQ_CST) & kind;
+}
+
+static int fails_at(const char *path, int kind) {
   struct control *now = control();
-  if (!(__atomic_load_n(&now->kinds, __ATOMIC_SEQ_CST) & kind)) return 0;
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink(link, path, sizeof path - 1);
-  if (length < 0) return 0;
-  path[length] = 0;
-  if (!strstr(path, "usher.db")) return 0;
+  if (!is_armed(kind) || !strstr(path, "usher.db")) return 0;
   if (__atomic_sub_fetch(&now->skip, 1, __ATOMIC_SEQ_CST) >= 0) return 0;
   if (__atomic_sub_fetch(&now->count, 1, __ATOMIC_SEQ_CST) < 0) return 0;
   __atomic_add_fetch(&now->failed, 1, __ATOMIC_SEQ_CST);
@@ -46,7 +47,22 @@ static int fails(int fd, int kind) {
   return 1;
 }
 
-#define REAL(name) ((typeof(&name))dlsym(RTLD_NEXT, #name))
+static int fails(int fd, int kind) {
+  char link[64], path[4096];
+  if (!is_armed(kind)) return 0;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0) return 0;
+  path[length] = 0;
+  return fails_at(path, kind);
+}
+
+/* A read-only file system opens what is there for reading, and nothing else. */
+static int is_refused(const char *path, int flags) {
+  int writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+  int makes = flags & O_CREAT && access(path, F_OK) != 0;
+  return (writes || makes) && fails_at(path, OPEN);
+}
 
 ssize_t write(int fd, const void *data, size_t size) {
   return fails(fd, WRITE) ? -1 : REAL(write)(fd, data, size);
@@ -61,3 +77,15 @@ int fsync(int fd) { return fails(fd, SYNC) ? -1 : REAL(fsync)(fd); }
 int fdatasync(int fd) { return fails(fd, SYNC) ? -1 : REAL(fdatasync)(fd); }
 int ftruncate(int fd, off_t size) { return fails(fd, TRUNCATE) ? -1 : REAL(ftruncate)(fd, size); }
 int ftruncate64(int fd, off64_t size) { return fails(fd, TRUNCATE) ? -1 : REAL(ftruncate64)(fd, size); }
+int unlink(const char *path) { return fails_at(path, UNLINK) ? -1 : REAL(unlink)(path); }
+
+#define OPENS(name)                                                      \
+  int name(const char *path, int flags, ...) {                           \
+    va_list more;                                                        \
+    va_start(more, flags);                                               \
+    mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;            \
+    va_end(more);                                                        \
+    return is_refused(path, flags) ? -1 : REAL(name)(path, flags, mode); \
+  }
+OPENS(open)
+OPENS(open64)

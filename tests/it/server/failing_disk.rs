@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::harness::disk::{EIO, ENOSPC, FailingDisk, SYNC, TRUNCATE, WRITE};
+use crate::harness::disk::{EIO, ENOSPC, EROFS, FailingDisk, OPEN, SYNC, TRUNCATE, UNLINK, WRITE};
 use crate::harness::{Backend, Caller, Process, eventually, on_sqlite, pb, reason_of, user, user_ids};
 
 /// What callers were answered.
@@ -28,6 +29,7 @@ impl Ledger {
             match answer {
                 Ok(()) => self.acknowledged.insert(id),
                 Err(status) => {
+                    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
                     assert_eq!(reason_of(&status), "DATABASE_UNAVAILABLE", "{status:?}");
                     refused += 1;
                     self.refused.insert(id)
@@ -112,6 +114,32 @@ on_sqlite! {
         assert_eq!(server.completed(&task).await.users_done, 50, "an accepted task is never lost");
         let log = server.log();
         assert_eq!(log.matches("the disk is full").count(), 1, "the log names the cause once: {log}");
+        ledger.holds_after_power_cut(server).await;
+    }
+
+    async fn a_file_system_that_turns_read_only_refuses_writes_and_heals_by_itself(backend: Backend) {
+        let Some((server, disk)) = start(&backend).await else { return };
+        let mut ledger = Ledger::default();
+        let ids = user_ids("moved", 50);
+        server.seed(&ids).await;
+        assert_eq!(ledger.write(&server, "before", 3).await, 0);
+        let task = server.deactivate_all(&ids).await;
+
+        disk.fail(WRITE | SYNC | TRUNCATE | OPEN | UNLINK, 0, i32::MAX, EROFS);
+        for round in 0..5 {
+            assert_eq!(ledger.write(&server, &format!("read-only-{round}"), 3).await, 3);
+        }
+        becomes(&server, ServingStatus::NotServing).await;
+        assert_eq!(ledger.write(&server, "still-read-only", 3).await, 3);
+        assert_eq!(server.read(&ids[..1]).await.len(), 1, "reads go on");
+        assert!(disk.mend() > 0);
+        becomes(&server, ServingStatus::Serving).await;
+
+        assert_eq!(ledger.write(&server, "healed", 3).await, 0);
+        assert_eq!(server.completed(&task).await.users_done, 50, "an accepted task is never lost");
+        let log = server.log();
+        let causes: Vec<_> = log.lines().filter(|line| line.contains("file cannot be used")).collect();
+        assert!(causes.len() == 1 && causes[0].contains("it is read-only"), "the log names the cause once: {log}");
         ledger.holds_after_power_cut(server).await;
     }
 

@@ -65,12 +65,28 @@ impl Disk {
 
     /// Refuses where the disk has no room for what callers write.
     pub(super) async fn check_room(&self) -> Result<(), StoreError> {
-        let file = self.files.database().to_owned();
-        let tried = tokio::task::spawn_blocking(move || try_room(&file)).await;
-        tried.unwrap_or(Err(Outage::DiskError)).map_err(|outage| {
+        self.try_room().await.map_err(|outage| {
             self.condition.fails(outage);
             StoreError::Unavailable(outage)
         })
+    }
+
+    async fn try_room(&self) -> Result<(), Outage> {
+        let file = self.files.database().to_owned();
+        let tried = tokio::task::spawn_blocking(move || try_room(&file)).await;
+        tried.unwrap_or(Err(Outage::DiskError))
+    }
+
+    /// Names the cause where there is one to be found: of a file system that turned read-only, SQLite knows no
+    /// more than that a write failed, until it opens the file again.
+    async fn explain(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        if !matches!(result, Err(StoreError::Unavailable(Outage::DiskError))) {
+            return result;
+        }
+        match self.try_room().await {
+            Err(cause) => Err(StoreError::Unavailable(cause)),
+            Ok(()) => result,
+        }
     }
 
     fn note(&self, result: &Result<(), StoreError>) {
@@ -162,6 +178,7 @@ async fn run(mut jobs: Jobs, turn: Arc<Mutex<Line>>, disk: Disk) {
         let mut result = disk.condition.refuse_hopeless();
         if result.is_ok() {
             result = commit_together(&mut line, &mut group, &mut answers, join).await;
+            result = disk.explain(result).await;
             disk.note(&result);
             // What is on a disk under no name, or under another one, is as good as lost.
             if result.is_ok() {
