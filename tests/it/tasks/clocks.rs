@@ -1,6 +1,11 @@
 //! Clocks that step: tasks that wait, and tasks whose worker died, go on all the same.
 
-use crate::harness::{Backend, each_backend, on_sqlite, pb, user_ids};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::harness::{
+    Backend, Caller, Kind, Launch, Place, each_backend, eventually, on_sqlite, pb, user_ids,
+};
 use pb::TaskState;
 
 /// What a clock that stepped back by an hour leaves of the times stored before.
@@ -8,14 +13,136 @@ const AN_HOUR_AHEAD: &str = "UPDATE tasks SET run_after = run_after + 3600000000
                              lease_expires_at = lease_expires_at + 3600000000 \
                              WHERE state IN ('pending', 'running')";
 
+/// What a clock that stepped forward by an hour leaves of them.
+const AN_HOUR_BEHIND: &str = "UPDATE tasks SET run_after = run_after - 3600000000, \
+                              lease_expires_at = lease_expires_at - 3600000000 \
+                              WHERE state IN ('pending', 'running')";
+
+/// A lease that no test with a clock that steps forward waits out.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// A clock that steps forward when it is asked to: the server's, and with it the database's.
+struct Clock {
+    file: PathBuf,
+    backend: Backend,
+}
+
+impl Clock {
+    /// Launches with such a clock. `None` where there is no libfaketime, which is then said.
+    fn of(backend: &Backend) -> Option<(Launch, Self)> {
+        let clock = Self { file: backend.dir().join("clock"), backend: backend.clone() };
+        std::fs::write(&clock.file, "+0s\n").unwrap();
+        let lease = format!("{}s", LEASE.as_secs());
+        let launch = backend.launch().flag("--task-batch", "5").flag("--task-lease", &lease);
+        Some((launch.with_clock_in(&clock.file)?, clock))
+    }
+
+    async fn step_forward(&self, place: &Place) {
+        std::fs::write(&self.file, "+3600s\n").unwrap();
+        if self.backend.kind() == Kind::Postgres {
+            // Its clock is that of the machine; the times that it has stored step back instead.
+            self.backend.meddle(place, AN_HOUR_BEHIND).await;
+        }
+    }
+}
+
+/// One task that a worker holds in the middle of its work, one that waits for the first, and one that waits for
+/// a worker, or is soon done by another one.
+struct Tasks {
+    held: pb::Task,
+    waiting: pb::Task,
+    pending: pb::Task,
+    users: [Vec<String>; 2],
+}
+
+impl Tasks {
+    /// Begins them on a server that rests after the first batch it commits.
+    async fn begin(server: &Caller) -> Self {
+        let users = [user_ids("held", 20), user_ids("pending", 20)];
+        for ids in &users {
+            server.seed(ids).await;
+        }
+        let held = server.deactivate_all(&users[0]).await;
+        eventually("a batch", async || (server.task(&held.task_id).await.users_done == 5).then_some(()))
+            .await;
+        let waiting = server.reactivate_all(&users[0]).await;
+        let pending = server.deactivate_all(&users[1]).await;
+        Self { held, waiting, pending, users }
+    }
+
+    /// Sees that each ends within a lease, and that every user was changed once by each.
+    async fn end_once_each(&self, server: &Caller) {
+        let begun = Instant::now();
+        for task in [&self.held, &self.waiting, &self.pending] {
+            let ended = server.completed(task).await;
+            assert_eq!((ended.users_done, ended.rows_done, ended.failures), (20, 20, 0), "{ended:?}");
+        }
+        assert!(begun.elapsed() < LEASE, "{:?}", begun.elapsed());
+        for (ids, version) in self.users.iter().zip([3, 2]) {
+            assert!(server.read(ids).await.iter().all(|user| user.version == version), "each user once");
+        }
+    }
+}
+
+/// The clock steps forward while a worker of `workers` holds a task.
+async fn steps_forward_while_served(backend: &Backend, workers: &str) {
+    let Some((launch, clock)) = Clock::of(backend) else { return };
+    let rest = "task_committed=1*sleep(2000)->off";
+    let server = launch.flag("--workers", workers).failpoints(rest).start().await;
+    let tasks = Tasks::begin(&server).await;
+
+    clock.step_forward(server.launch().place()).await;
+
+    tasks.end_once_each(&server).await;
+}
+
 each_backend! {
+    async fn tasks_go_on_once_each_though_the_clock_of_their_only_worker_steps_forward(backend: Backend) {
+        steps_forward_while_served(&backend, "1").await;
+    }
+
+    async fn tasks_go_on_once_each_though_a_step_forward_ends_a_lease_that_another_worker_takes(backend: Backend) {
+        steps_forward_while_served(&backend, "4").await;
+    }
+
+    async fn tasks_go_on_once_each_though_the_clock_stepped_forward_while_their_worker_was_dead(backend: Backend) {
+        let Some((launch, clock)) = Clock::of(&backend) else { return };
+        let launch = launch.flag("--workers", "1");
+        let server = launch.clone().failpoints("task_committed=1*sleep(5000)->off").start().await;
+        let tasks = Tasks::begin(&server).await;
+        server.kill().await;
+
+        clock.step_forward(launch.place()).await;
+
+        let server = launch.start().await;
+        tasks.end_once_each(&server).await;
+    }
+
+    async fn a_task_that_rests_after_failures_goes_on_once_though_the_clock_steps_forward(backend: Backend) {
+        let Some((launch, clock)) = Clock::of(&backend) else { return };
+        let server = launch.failpoints("task_begin=6*panic->off").start().await;
+        let ids = user_ids("u", 20);
+        server.seed(&ids).await;
+        let task = server.deactivate_all(&ids).await;
+        // The sixth pause is 1.6 seconds or longer.
+        eventually("pauses", async || (server.task(&task.task_id).await.failures == 6).then_some(())).await;
+        let begun = Instant::now();
+
+        clock.step_forward(server.launch().place()).await;
+
+        let ended = server.completed(&task).await;
+        assert!(begun.elapsed() < LEASE, "{:?}", begun.elapsed());
+        assert_eq!((ended.users_done, ended.rows_done), (20, 20), "{ended:?}");
+        assert!(server.read(&ids).await.iter().all(|user| user.version == 2), "each user once");
+    }
+
     async fn a_task_whose_worker_died_goes_on_though_its_lease_ends_in_an_hour(backend: Backend) {
         let launch = backend.launch().flag("--task-batch", "5").flag("--task-lease", "1s");
         let mut server = launch.clone().failpoints("task_committed=2*off->return").start().await;
         let ids = user_ids("u", 20);
         server.seed(&ids).await;
         let task = server.deactivate_all(&ids).await;
-        server.ended(std::time::Duration::from_secs(20)).await;
+        server.ended(Duration::from_secs(20)).await;
         backend.meddle(launch.place(), AN_HOUR_AHEAD).await;
 
         let server = launch.start().await;
