@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::harness::setting::{is_on, setting, tell};
-use crate::harness::{
-    Answer, Backend, Caller, Kind, Process, each_backend, eventually, on_postgres, pb, struct_of, told, user,
-};
+use crate::harness::{Answer, Backend, Process, each_backend, on_postgres, pb, user};
 
 const LIMIT: Duration = Duration::from_secs(50);
 
@@ -32,7 +29,7 @@ fn text(output: &Output) -> String {
 }
 
 /// Whether `command` can be run; if not, the tests of this client are skipped, in so many words.
-async fn present(command: &mut Command, what: &str) -> bool {
+pub(crate) async fn present(command: &mut Command, what: &str) -> bool {
     let found = output(command).await.is_ok_and(|output| output.status.success());
     if !found {
         assert!(!is_on("USHER_REQUIRE_FOREIGN"), "{what} is required");
@@ -210,80 +207,6 @@ on_postgres! {
         assert_eq!(told["failures"], json!([]), "of {} calls", told["calls"]);
         assert!(told["calls"].as_u64().unwrap() > 100, "{told}");
     }
-}
-
-/// nginx in front of `server`, with the buffers it has by default; ends when dropped.
-async fn nginx(server: &Process) -> (Child, Caller) {
-    let dir = server.launch().place().data_dir.join("nginx");
-    std::fs::create_dir_all(&dir).unwrap();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {}/{kind};", dir.display()));
-    let config = format!(
-        "daemon off; master_process off; pid {0}/pid; error_log {0}/error.log; events {{}}\n\
-         http {{ access_log off; client_max_body_size 0; {1}\n\
-         server {{ listen {address} http2; location / {{ grpc_pass grpc://{2}; }} }} }}\n",
-        dir.display(),
-        temporary.join(" "),
-        server.address()
-    );
-    std::fs::write(dir.join("nginx.conf"), config).unwrap();
-    let mut command = Command::new(NGINX);
-    command.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf")).kill_on_drop(true);
-    let child = command.stderr(Stdio::null()).spawn().unwrap();
-    eventually("nginx", || async { TcpStream::connect(address).await.ok() }).await;
-    (child, Caller::new(address, server.credentials().clone()))
-}
-
-/// Where Debian has it, which is not on every PATH.
-const NGINX: &str = "/usr/sbin/nginx";
-
-/// What a caller is told of calls that fail in every way: the code, the reason, the text and the fields.
-async fn refusals(caller: &Caller) -> Vec<String> {
-    let bad = |count: usize| pb::UpsertUsersRequest {
-        users: vec![pb::UserInput { name: "\0".to_owned(), ..user("a b") }; count],
-    };
-    let long_ids = (0..100).map(|number| format!("{} {number}", "X".repeat(240))).collect();
-    let long_ids = pb::GetUsersRequest { user_ids: long_ids, include_deleted: false };
-    let paths = (0..60).map(|number| (format!("{}..{number}", "\u{1F600}".repeat(50)), json!(1))).collect();
-    let patch = pb::UserPatch {
-        id: "ada".to_owned(),
-        set: Some(struct_of(Value::Object(paths))),
-        ..Default::default()
-    };
-    let large =
-        pb::UpsertUsersRequest { users: vec![pb::UserInput { name: "x".repeat(3_000_000), ..user("ada") }] };
-    let too_large = pb::VerifyTokenRequest { token: "x".repeat(5 << 20) };
-    let unknown = pb::DeactivateUserRequest { user_id: "nobody".to_owned(), ..Default::default() };
-    let mut users = caller.users();
-    let outcomes = [
-        users.upsert_users(bad(1)).await.map(drop),
-        users.upsert_users(bad(20)).await.map(drop),
-        users.upsert_users(bad(500)).await.map(drop),
-        users.get_users(long_ids).await.map(drop),
-        users.update_users_partial(pb::UpdateUsersPartialRequest { users: vec![patch] }).await.map(drop),
-        users.deactivate_user(unknown).await.map(drop),
-        // Refused before the message has come.
-        caller.with_token("a.b.c").users().upsert_users(large).await.map(drop),
-        caller.tokens().verify_token(too_large).await.map(drop),
-        caller.send_raw("/usher.v1.UserService/Nothing", &[]).await.map(drop),
-    ];
-    outcomes.into_iter().map(|outcome| told(&outcome.expect_err("the call is refused"))).collect()
-}
-
-#[test]
-fn errors_arrive_through_nginx_as_they_are() {
-    crate::harness::run(Kind::Sqlite, async |backend: Backend| {
-        if !present(Command::new(NGINX).arg("-v"), "nginx").await {
-            return;
-        }
-        let server = backend.launch().start().await;
-        server.upsert(vec![user("ada")]).await;
-        let (_nginx, caller) = nginx(&server).await;
-        assert_eq!(caller.user("ada").await.version, 1);
-        let (direct, proxied) = (refusals(&server).await, refusals(&caller).await);
-        assert_eq!(proxied, direct);
-    });
 }
 
 #[test]

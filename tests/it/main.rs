@@ -13,6 +13,7 @@ mod cli;
 mod content;
 mod foreign;
 mod harness;
+mod proxies;
 mod server;
 mod tasks;
 mod tokens;

@@ -7,7 +7,8 @@
 //! | `USHER_TEST_CASES` | how many random queries are compared with the reference, default 2,000 |
 //! | `USHER_TEST_PYTHON` | the Python that has grpcio, default `python3` |
 //! | `USHER_TEST_NODE_MODULES` | the folder that has `@grpc/grpc-js` and `@grpc/proto-loader` |
-//! | `USHER_REQUIRE_FOREIGN` | `1`: fail, not skip, where grpcio, grpc-js, buf or nginx are missing |
+//! | `USHER_TEST_ENVOY` | Envoy's program, default `envoy` |
+//! | `USHER_REQUIRE_FOREIGN` | `1`: fail, not skip, where grpcio, grpc-js, buf, nginx or Envoy are missing |
 
 use std::io::Write;
 
