@@ -139,9 +139,14 @@ impl Backend {
 
     /// Reads the database behind the server's back: each row as text, in no order.
     pub(crate) async fn select(&self, place: &Place, query: &str) -> Vec<String> {
+        self.select_each(place, &[query.to_owned()]).await.remove(0)
+    }
+
+    /// The same with several queries, on one connection: to make one takes longer than most queries.
+    pub(crate) async fn select_each(&self, place: &Place, queries: &[String]) -> Vec<Vec<String>> {
         let file = place.data_dir.join("usher.db");
         let url = place.url.clone().unwrap_or_else(|| format!("sqlite:{}?mode=ro", file.display()));
-        super::postgres::select_at(&url, query).await
+        super::postgres::select_each_at(&url, queries).await
     }
 
     /// Goes on seeing the database at `place` as it is now, until it is closed; it never writes.

@@ -26,13 +26,14 @@ pub(crate) struct Index {
 impl Backend {
     /// Everything that stands in the database at `place`.
     pub(crate) async fn dump(&self, place: &Place) -> Dump {
-        let mut dump = Dump::new();
-        for table in TABLES {
-            let mut rows = self.rows(place, &format!("SELECT * FROM {}", table.name)).await;
-            rows.sort_by_key(|row| Value::from(row.clone()).to_string());
-            dump.insert(table.name, rows);
-        }
-        dump
+        let queries: Vec<_> = TABLES.iter().map(|table| format!("SELECT * FROM {}", table.name)).collect();
+        let found = self.select_each(place, &queries).await;
+        let sorted = |rows: Vec<String>| {
+            let mut rows: Vec<Row> = rows.iter().map(|row| row_of(row)).collect();
+            rows.sort_by_cached_key(|row| Value::from(row.clone()).to_string());
+            rows
+        };
+        TABLES.iter().map(|table| table.name).zip(found.into_iter().map(sorted)).collect()
     }
 
     /// Every column there is, with its table, but for what the migrations keep for themselves.
@@ -86,9 +87,12 @@ impl Backend {
     }
 
     async fn rows(&self, place: &Place, query: &str) -> Vec<Row> {
-        let rows = self.select(place, query).await;
-        rows.iter().map(|row| serde_json::from_str(row).expect("a row is an object")).collect()
+        self.select(place, query).await.iter().map(|row| row_of(row)).collect()
     }
+}
+
+fn row_of(text: &str) -> Row {
+    serde_json::from_str(text).expect("a row is an object")
 }
 
 fn text(row: &Row, column: &str) -> String {

@@ -82,13 +82,22 @@ pub(crate) async fn run_at(url: &str, statement: &str) -> Result<(), DbErr> {
 
 /// Reads rows on a connection of its own, each as text.
 pub(crate) async fn select_at(url: &str, query: &str) -> Vec<String> {
+    select_each_at(url, &[query.to_owned()]).await.remove(0)
+}
+
+/// Reads the rows of several queries on one connection.
+pub(crate) async fn select_each_at(url: &str, queries: &[String]) -> Vec<Vec<String>> {
     let mut options = ConnectOptions::new(url.to_owned());
     options.max_connections(1).sqlx_logging(false);
     let db = Database::connect(options).await.unwrap();
-    let statement = Statement::from_string(db.get_database_backend(), query);
-    let rows = JsonValue::find_by_statement(statement).all(&db).await.expect("the query is sound");
+    let mut found = Vec::new();
+    for query in queries {
+        let statement = Statement::from_string(db.get_database_backend(), query.as_str());
+        let rows = JsonValue::find_by_statement(statement).all(&db).await.expect("the query is sound");
+        found.push(rows.iter().map(JsonValue::to_string).collect());
+    }
     db.close().await.unwrap();
-    rows.iter().map(JsonValue::to_string).collect()
+    found
 }
 
 /// A connection in a transaction that sees the database as it is now.
