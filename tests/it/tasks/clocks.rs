@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Backend, Caller, Kind, Launch, Place, each_backend, eventually, on_sqlite, pb, user_ids,
+    Backend, Caller, Kind, Launch, Place, each_backend, eventually, on_postgres, on_sqlite, pb, user_ids,
 };
 use pb::TaskState;
 
@@ -46,34 +46,43 @@ impl Clock {
     }
 }
 
-/// One task that a worker holds in the middle of its work, one that waits for the first, and one that waits for
-/// a worker, or is soon done by another one.
+/// How long a worker rests after its first batch; it keeps a thread of its server to itself meanwhile, so that
+/// what becomes of its task is read from the database.
+const REST: Duration = Duration::from_secs(3);
+
+/// A task that comes first, one that waits for it, and one that waits for a worker.
 struct Tasks {
-    held: pb::Task,
+    first: pb::Task,
     waiting: pb::Task,
     pending: pb::Task,
     users: [Vec<String>; 2],
 }
 
 impl Tasks {
-    /// Begins them on a server that rests after the first batch it commits.
-    async fn begin(server: &Caller) -> Self {
-        let users = [user_ids("held", 20), user_ids("pending", 20)];
+    /// Stores them while no worker is there.
+    async fn store(launch: &Launch) -> Self {
+        let idle = launch.clone().flag("--workers", "0").start().await;
+        let users = [user_ids("first", 20), user_ids("pending", 20)];
         for ids in &users {
-            server.seed(ids).await;
+            idle.seed(ids).await;
         }
-        let held = server.deactivate_all(&users[0]).await;
-        eventually("a batch", async || (server.task(&held.task_id).await.users_done == 5).then_some(()))
-            .await;
-        let waiting = server.reactivate_all(&users[0]).await;
-        let pending = server.deactivate_all(&users[1]).await;
-        Self { held, waiting, pending, users }
+        let first = idle.deactivate_all(&users[0]).await;
+        let waiting = idle.reactivate_all(&users[0]).await;
+        let pending = idle.deactivate_all(&users[1]).await;
+        idle.kill().await;
+        Self { first, waiting, pending, users }
+    }
+
+    /// Waits for a batch of any of them.
+    async fn begun(&self, backend: &Backend, place: &Place) {
+        let query = "SELECT id FROM tasks WHERE users_done > 0";
+        eventually("a batch", async || (!backend.select(place, query).await.is_empty()).then_some(())).await;
     }
 
     /// Sees that each ends within a lease, and that every user was changed once by each.
     async fn end_once_each(&self, server: &Caller) {
         let begun = Instant::now();
-        for task in [&self.held, &self.waiting, &self.pending] {
+        for task in [&self.first, &self.waiting, &self.pending] {
             let ended = server.completed(task).await;
             assert_eq!((ended.users_done, ended.rows_done, ended.failures), (20, 20, 0), "{ended:?}");
         }
@@ -84,32 +93,39 @@ impl Tasks {
     }
 }
 
-/// The clock steps forward while a worker of `workers` holds a task.
-async fn steps_forward_while_served(backend: &Backend, workers: &str) {
-    let Some((launch, clock)) = Clock::of(backend) else { return };
-    let rest = "task_committed=1*sleep(2000)->off";
-    let server = launch.flag("--workers", workers).failpoints(rest).start().await;
-    let tasks = Tasks::begin(&server).await;
-
-    clock.step_forward(server.launch().place()).await;
-
-    tasks.end_once_each(&server).await;
+fn resting(launch: &Launch, workers: &str, rest: Duration) -> Launch {
+    let rest = format!("task_committed=1*sleep({})->off", rest.as_millis());
+    launch.clone().flag("--workers", workers).failpoints(&rest)
 }
 
 each_backend! {
-    async fn tasks_go_on_once_each_though_the_clock_of_their_only_worker_steps_forward(backend: Backend) {
-        steps_forward_while_served(&backend, "1").await;
+    async fn tasks_go_on_once_each_though_the_clock_of_a_running_server_steps_forward(backend: Backend) {
+        let Some((launch, clock)) = Clock::of(&backend) else { return };
+        let tasks = Tasks::store(&launch).await;
+        let server = resting(&launch, "1", REST).start().await;
+        tasks.begun(&backend, launch.place()).await;
+
+        clock.step_forward(launch.place()).await;
+
+        tasks.end_once_each(&server).await;
     }
 
-    async fn tasks_go_on_once_each_though_a_step_forward_ends_a_lease_that_another_worker_takes(backend: Backend) {
-        steps_forward_while_served(&backend, "4").await;
+    async fn tasks_go_on_once_each_though_a_step_forward_ends_leases_while_workers_are_free(backend: Backend) {
+        let Some((launch, clock)) = Clock::of(&backend) else { return };
+        let tasks = Tasks::store(&launch).await;
+        let server = resting(&launch, "4", REST).start().await;
+        tasks.begun(&backend, launch.place()).await;
+
+        clock.step_forward(launch.place()).await;
+
+        tasks.end_once_each(&server).await;
     }
 
     async fn tasks_go_on_once_each_though_the_clock_stepped_forward_while_their_worker_was_dead(backend: Backend) {
         let Some((launch, clock)) = Clock::of(&backend) else { return };
-        let launch = launch.flag("--workers", "1");
-        let server = launch.clone().failpoints("task_committed=1*sleep(5000)->off").start().await;
-        let tasks = Tasks::begin(&server).await;
+        let tasks = Tasks::store(&launch).await;
+        let server = resting(&launch, "1", REST).start().await;
+        tasks.begun(&backend, launch.place()).await;
         server.kill().await;
 
         clock.step_forward(launch.place()).await;
@@ -166,6 +182,33 @@ each_backend! {
 
         for task in tasks {
             assert_eq!(server.completed(&task).await.users_done, 2);
+        }
+    }
+}
+
+mod shared {
+    use super::*;
+
+    on_postgres! {
+        async fn a_lease_that_a_step_forward_ends_goes_to_another_replica_and_the_first_does_nothing_more(backend: Backend) {
+            let Some((launch, clock)) = Clock::of(&backend) else { return };
+            let tasks = Tasks::store(&launch).await;
+            let rest = REST * 3;
+            let first = resting(&launch, "1", rest).start().await;
+            tasks.begun(&backend, launch.place()).await;
+            let rests = Instant::now();
+            let second = launch.start().await;
+            assert_eq!(second.task(&tasks.first.task_id).await.users_done, 5, "the lease lasts");
+
+            clock.step_forward(launch.place()).await;
+
+            let ended = second.completed(&tasks.first).await;
+            assert!(rests.elapsed() < rest, "{:?}", rests.elapsed());
+            tasks.end_once_each(&second).await;
+            // Work that only it can do proves that it is through with what it was doing.
+            second.signal("STOP").await;
+            assert_eq!(first.deactivated(&tasks.users[0]).await.users_done, 20);
+            assert_eq!(first.task(&tasks.first.task_id).await, ended, "nothing was added after the end");
         }
     }
 }
