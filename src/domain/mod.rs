@@ -6,6 +6,7 @@ pub mod apps;
 mod call;
 pub mod content;
 mod error;
+pub mod export;
 pub mod jobs;
 pub mod page_token;
 mod recent;

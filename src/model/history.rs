@@ -56,6 +56,19 @@ impl HistoryKind {
         }
     }
 
+    /// As an export says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deactivated => "deactivated",
+            Self::Reactivated => "reactivated",
+            Self::Deleted => "deleted",
+            Self::Pruned => "pruned",
+            Self::Restored => "restored",
+            Self::TokensRevoked => "tokens_revoked",
+            Self::RevocationCleared => "revocation_cleared",
+        }
+    }
+
     /// From what is stored; `None` where a later version wrote it.
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)

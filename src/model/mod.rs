@@ -4,6 +4,7 @@ pub mod call;
 pub mod clock;
 pub mod content;
 pub mod deletion;
+pub mod export;
 pub mod filter;
 pub mod fold;
 pub mod footprint;

@@ -86,6 +86,17 @@ impl Outcome {
         }
     }
 
+    /// As an export says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// From what is stored.
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.code() == code)

@@ -33,6 +33,7 @@ pub const TABLE: &[(&str, Right)] = &[
     ("/usher.v1.UserService/DeleteUsers", Right::Server),
     ("/usher.v1.UserService/RestoreUsers", Right::Server),
     ("/usher.v1.UserService/ListUserHistory", Right::Server),
+    ("/usher.v1.UserService/ExportUser", Right::Server),
     ("/usher.v1.UserService/ConnectUser", Right::Anybody),
     ("/usher.v1.UserService/KeepAlive", Right::Anybody),
     ("/usher.v1.UserService/DisconnectUser", Right::Anybody),

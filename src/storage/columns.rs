@@ -5,6 +5,8 @@
 
 mod class;
 mod imports;
+pub mod release;
+mod releases;
 
 use self::Derived::{Content, Ended, Goes, Hashed, Passing, Replaced};
 use self::Trace::{
@@ -22,12 +24,14 @@ pub fn traces() -> impl Iterator<Item = (&'static str, &'static str, Trace)> {
 pub const TABLES: &[Table] = &[
     Table {
         name: "apps",
+        withheld: &[("*", "about the app, not about a user")],
         plain: &["id", "name", "created_at", "settings"],
         internal: &["auth_epoch", "accepted_seq", "revoked_epoch", "revoked_before", "minted_before"],
         ..NOTHING
     },
     Table {
         name: "app_keys",
+        withheld: &[("*", "about the app, not about a user")],
         plain: &["app_id", "kid", "signing", "created_at", "retired_at"],
         internal: &["secret_sealed"],
         ..NOTHING
@@ -39,6 +43,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "users",
+        released: releases::USERS,
         plain: &[
             "app_id",
             "role",
@@ -75,9 +80,11 @@ pub const TABLES: &[Table] = &[
             "deactivated_by",
         ],
         derived: &[("name_key", Goes), ("deactivation_reason", Replaced)],
+        ..NOTHING
     },
     Table {
         name: "user_terms",
+        withheld: &[("user_id", "of search terms, which are made of the profile")],
         plain: &["app_id"],
         names: &[("user_id", Cascade)],
         internal: &["path", "value"],
@@ -92,6 +99,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "user_history",
+        released: releases::USER_HISTORY,
         plain: &["app_id", "no", "kind", "created_at", "reason", "task_id"],
         names: &[("user_id", History), ("by_id", Asker("reason"))],
         derived: &[("reason", Replaced)],
@@ -99,12 +107,14 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "user_blocks",
+        released: releases::USER_BLOCKS,
         plain: &["app_id", "created_at"],
         names: &[("user_id", Row), ("blocked_user_id", Row)],
         ..NOTHING
     },
     Table {
         name: "devices",
+        released: releases::DEVICES,
         plain: &["app_id"],
         personal: &[
             "id",
@@ -120,6 +130,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "sessions",
+        released: releases::SESSIONS,
         plain: &["app_id", "ended"],
         personal: &["id", "seen_at"],
         names: &[("user_id", Row)],
@@ -127,6 +138,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "channels",
+        released: releases::CHANNELS,
+        withheld: &[("is_distinct", "said by `member_ids`")],
         plain: &[
             "app_id",
             "type",
@@ -154,6 +167,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "channel_members",
+        released: releases::CHANNEL_MEMBERS,
         plain: &[
             "app_id",
             "channel_type",
@@ -176,6 +190,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "channel_marks",
+        released: releases::CHANNEL_MARKS,
         plain: &["app_id", "channel_type", "channel_id"],
         marks: &["marked_by", "marked_at"],
         names: &[("user_id", Row)],
@@ -184,6 +199,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "messages",
+        released: releases::MESSAGES,
+        withheld: &[("deleted_by", "says which task deleted it; the history of the user has that")],
         plain: &[
             "app_id",
             "id",
@@ -203,9 +220,11 @@ pub const TABLES: &[Table] = &[
         names: &[("user_id", Author), ("pinned_by_id", System)],
         internal: &["import_no"],
         derived: &[("channel_id", Ended)],
+        ..NOTHING
     },
     Table {
         name: "reactions",
+        released: releases::REACTIONS,
         plain: &["app_id", "message_id", "type", "custom", "created_at"],
         names: &[("user_id", Author)],
         internal: &["import_no"],
@@ -213,6 +232,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "future_channel_bans",
+        released: releases::FUTURE_CHANNEL_BANS,
         plain: &["app_id", "reason", "shadow", "created_at"],
         names: &[("created_by_id", Row), ("target_id", Row)],
         internal: &["import_no"],
@@ -220,15 +240,20 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "feeds",
+        released: releases::FEEDS,
+        withheld: &[("deleted_by", "says which task deleted it; the history of the user has that")],
         plain: &["app_id", "group_id", "id", "visibility", "created_at"],
         marks: &["deleted_at", "deleted_by"],
         personal: &["name", "description", "custom"],
         names: &[("created_by_id", System)],
         internal: &["import_no"],
         derived: &[("id", Content)],
+        ..NOTHING
     },
     Table {
         name: "activities",
+        released: releases::ACTIVITIES,
+        withheld: &[("deleted_by", "says which task deleted it; the history of the user has that")],
         plain: &["app_id", "id", "type", "visibility", "parent_id", "created_at", "updated_at"],
         marks: &["deleted_at", "deleted_by"],
         personal: &["text", "attachments", "custom"],
@@ -238,12 +263,15 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "activity_feeds",
+        withheld: &[("*", "released as the list `fids` of an activity")],
         plain: &["app_id", "activity_id", "group_id", "feed_id", "position"],
         derived: &[("feed_id", Content)],
         ..NOTHING
     },
     Table {
         name: "comments",
+        released: releases::COMMENTS,
+        withheld: &[("deleted_by", "says which task deleted it; the history of the user has that")],
         plain: &["app_id", "id", "activity_id", "parent_id", "status", "created_at"],
         marks: &["deleted_at", "deleted_by"],
         personal: &["text", "attachments", "custom"],
@@ -253,6 +281,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "feed_reactions",
+        released: releases::FEED_REACTIONS,
         plain: &["app_id", "activity_id", "comment_id", "type", "custom", "created_at"],
         names: &[("user_id", Author)],
         internal: &["import_no"],
@@ -260,6 +289,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "follows",
+        released: releases::FOLLOWS,
         plain: &[
             "app_id",
             "source_group",
@@ -276,6 +306,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "calls",
+        released: releases::CALLS,
         plain: &["app_id", "type", "id", "custom", "started_at", "ended_at", "created_at"],
         marks: &["deleted_at"],
         names: &[("created_by_id", Call)],
@@ -284,6 +315,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "call_members",
+        released: releases::CALL_MEMBERS,
         plain: &["app_id", "call_type", "call_id", "role", "created_at"],
         names: &[("user_id", Row)],
         internal: &["import_no"],
@@ -291,6 +323,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "call_marks",
+        released: releases::CALL_MARKS,
         plain: &["app_id", "call_type", "call_id"],
         marks: &["marked_by", "marked_at"],
         names: &[("user_id", Row)],
@@ -298,6 +331,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "flags",
+        released: releases::FLAGS,
         plain: &["app_id", "entity_type", "entity_id", "reason", "custom", "created_at"],
         names: &[("user_id", Row)],
         internal: &["import_no"],
@@ -306,6 +340,13 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "named_users",
+        released: releases::NAMED_USERS,
+        withheld: &[
+            ("user_id", "the user itself"),
+            ("naming", "said by the type of the record"),
+            ("position", "the order of a list"),
+            ("owner_kind", "said by the field that has the id"),
+        ],
         plain: &["app_id", "owner_kind", "owner_id", "naming", "position"],
         names: &[("user_id", Listed)],
         derived: &[("owner_id", Ended)],
@@ -313,6 +354,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "tasks",
+        released: releases::TASKS,
+        withheld: releases::TASKS_WITHHELD,
         plain: &[
             "app_id",
             "id",
@@ -357,6 +400,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "task_items",
+        released: releases::TASK_ITEMS,
+        withheld: &[("idx", "its place among other users of the task")],
         plain: &["app_id", "task_id", "idx", "outcome", "reason"],
         names: &[("user_id", Item)],
         ..NOTHING
@@ -369,6 +414,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "deletion_heirs",
+        withheld: &[("user_id", "about the deletion of another user")],
         names: &[("user_id", Row)],
         internal: &["app_id", "task_id", "kind"],
         ..NOTHING

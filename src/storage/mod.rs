@@ -16,6 +16,7 @@ pub mod devices;
 pub mod entity;
 pub mod erased;
 mod error;
+pub mod export;
 pub mod filter;
 pub mod footprint;
 pub mod get;

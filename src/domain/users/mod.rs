@@ -3,6 +3,7 @@
 pub mod bulk_lifecycle;
 pub mod deletion;
 pub(in crate::domain) mod erased;
+pub mod export;
 pub mod get;
 pub mod guests;
 pub mod history;

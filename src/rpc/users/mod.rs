@@ -3,6 +3,7 @@
 mod bulk_lifecycle;
 mod deletion;
 mod encode;
+mod export;
 mod get;
 mod guests;
 mod history;
@@ -111,6 +112,12 @@ impl UserService for Users {
         request: Request<pb::ListUserHistoryRequest>,
     ) -> RpcResult<pb::ListUserHistoryResponse> {
         history::list_user_history(&self.0, request).await
+    }
+
+    type ExportUserStream = export::Records;
+
+    async fn export_user(&self, request: Request<pb::ExportUserRequest>) -> RpcResult<export::Records> {
+        export::export_user(&self.0, request).await
     }
 
     async fn connect_user(

@@ -1,5 +1,7 @@
 //! What a column can hold, as far as users are concerned, and what becomes of it when one is erased.
 
+use super::release::Release;
+
 /// What becomes of an id in a column when its user is deleted without a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trace {
@@ -69,10 +71,23 @@ pub struct Table {
     pub internal: &'static [&'static str],
     /// Those of the columns above that are made of ids or data of users, with what becomes of it.
     pub derived: &'static [(&'static str, Derived)],
+    /// What the export of a user holds of it.
+    pub released: &'static [Release],
+    /// Columns that are neither internal nor released, with the reason; `*` for all.
+    pub withheld: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const NOTHING: Table =
-    Table { name: "", plain: &[], marks: &[], personal: &[], names: &[], internal: &[], derived: &[] };
+pub(super) const NOTHING: Table = Table {
+    name: "",
+    plain: &[],
+    marks: &[],
+    personal: &[],
+    names: &[],
+    internal: &[],
+    derived: &[],
+    released: &[],
+    withheld: &[],
+};
 
 impl Table {
     /// All columns.

@@ -4,8 +4,12 @@ use super::Derived::Refused;
 use super::Table;
 use super::class::NOTHING;
 
+/// Why nothing of an import is released to one user.
+const COMPANY_FILE: &[(&str, &str)] = &[("*", "about a file of the company, which may name any user")];
+
 pub(super) const IMPORTS: Table = Table {
     name: "imports",
+    withheld: COMPANY_FILE,
     plain: &[
         "app_id",
         "import_id",
@@ -25,6 +29,7 @@ pub(super) const IMPORTS: Table = Table {
 
 pub(super) const IMPORT_REFUSALS: Table = Table {
     name: "import_refusals",
+    withheld: COMPANY_FILE,
     plain: &["app_id", "item_offset", "reason", "field", "message"],
     internal: &["import_no", "no"],
     ..NOTHING

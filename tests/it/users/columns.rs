@@ -21,6 +21,34 @@ each_backend! {
         assert!(unclassed.is_empty() && unreal.is_empty(), "without a class: {unclassed:?}, not there: {unreal:?}");
     }
 
+    async fn every_column_is_internal_released_or_withheld_with_a_reason(server: TestServer) {
+        let there = server.backend().columns(server.place()).await;
+        for table in TABLES {
+            let of_lists = table.released.iter().flat_map(|release| release.lists);
+            let released: BTreeSet<&str> =
+                table.released.iter().flat_map(|release| release.fields).map(|field| field.column).collect();
+            let withheld: BTreeSet<&str> = table.withheld.iter().map(|(column, _)| *column).collect();
+            assert!(withheld.iter().all(|column| !released.contains(column)), "{}: both", table.name);
+            assert!(of_lists.clone().all(|list| !list.name.is_empty()));
+            // The app is said once, in the first record.
+            let unsaid: Vec<&str> = table.columns()
+                .filter(|column| *column != "app_id" && !table.internal.contains(column))
+                .filter(|column| !released.contains(column) && !withheld.contains(column) && !withheld.contains("*"))
+                .collect();
+            assert!(unsaid.is_empty(), "{}: neither released nor withheld: {unsaid:?}", table.name);
+            let columns = table.released.iter().flat_map(|release| {
+                let fields = release.fields.iter().map(|field| field.column).filter(|column| !column.is_empty());
+                fields.chain(release.order.iter().copied())
+            });
+            let unreal: Vec<&str> = columns
+                .filter(|column| !there.contains(&(table.name.to_owned(), (*column).to_owned())))
+                .collect();
+            assert!(unreal.is_empty(), "{}: released, but not there: {unreal:?}", table.name);
+            let internal: Vec<&str> = released.into_iter().filter(|column| table.internal.contains(column)).collect();
+            assert!(internal.is_empty(), "{}: internal, but released: {internal:?}", table.name);
+        }
+    }
+
     async fn what_is_made_of_users_is_said_of_columns_that_there_are(server: TestServer) {
         let there = server.backend().columns(server.place()).await;
         let said: Vec<_> = TABLES.iter().flat_map(|table| table.derived.iter().map(move |(column, _)| (table, *column))).collect();

@@ -9,6 +9,7 @@ mod deletion_matrix;
 mod deletion_model;
 mod erasure;
 mod erasure_shared;
+mod export;
 mod get;
 mod guests;
 mod history;

@@ -1,0 +1,13 @@
+//! The records of one user, as ExportUser streams them and as archives hold them: one JSON object a line.
+//!
+//! What is read is said by the register of personal data; here it is written, and other people get their
+//! pseudonyms.
+
+mod envelope;
+mod names;
+mod reader;
+mod record;
+
+pub use self::envelope::Header;
+pub use self::names::Names;
+pub use self::reader::{Batch, Pace, Position, Reader};

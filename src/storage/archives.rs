@@ -1,0 +1,354 @@
+//! Archives of exports: written in chunks, whole once they have a checksum, deleted a few chunks at a time.
+
+use std::collections::HashMap;
+
+use sea_orm::ConnectionTrait as _;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Order, Query};
+
+use super::{Db, StoreError, Tx};
+use crate::model::clock::Timestamp;
+use crate::model::id::{AppId, TaskId};
+
+/// Chunks that one transaction deletes: each has some hundred kilobytes.
+const CHUNKS: u64 = 16;
+/// Values bound in one statement.
+const BOUND: usize = 1_000;
+
+/// The name of an archive: its task, and the index of its user's item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ArchiveId {
+    pub app: AppId,
+    pub task: TaskId,
+    pub index: i32,
+}
+
+/// An archive as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Its name.
+    pub id: ArchiveId,
+    /// Whose data it holds.
+    pub user_id: String,
+    /// Records of the user in it.
+    pub records: i64,
+    /// Its length so far.
+    pub bytes: i64,
+    /// Of all its bytes, in hexadecimal; none before it is whole.
+    pub sha256: Option<String>,
+    /// When it is deleted.
+    pub expires_at: Option<Timestamp>,
+    /// When its last download began.
+    pub downloaded_at: Option<Timestamp>,
+}
+
+const COLUMNS: [&str; 8] =
+    ["task_id", "idx", "user_id", "records", "bytes", "sha256", "expires_at", "downloaded_at"];
+
+impl ArchiveId {
+    fn rows(self) -> Condition {
+        Condition::all()
+            .add(Expr::col("app_id").eq(self.app.0))
+            .add(Expr::col("task_id").eq(self.task.to_string()))
+            .add(Expr::col("idx").eq(self.index))
+    }
+}
+
+fn parse(app: AppId, row: &sea_orm::QueryResult) -> Result<Archive, StoreError> {
+    let task: String = row.try_get_by_index(0)?;
+    let task = task.parse().map_err(|_| StoreError::corrupt("export_files.task_id"))?;
+    let time = |at: usize| {
+        Ok::<_, StoreError>(row.try_get_by_index::<Option<i64>>(at)?.map(Timestamp::from_micros))
+    };
+    Ok(Archive {
+        id: ArchiveId { app, task, index: row.try_get_by_index(1)? },
+        user_id: row.try_get_by_index(2)?,
+        records: row.try_get_by_index(3)?,
+        bytes: row.try_get_by_index(4)?,
+        sha256: row.try_get_by_index(5)?,
+        expires_at: time(6)?,
+        downloaded_at: time(7)?,
+    })
+}
+
+/// The archive `id`, whole or not.
+pub async fn find(db: &Db, id: ArchiveId) -> Result<Option<Archive>, StoreError> {
+    let select = Query::select().columns(COLUMNS).from("export_files").cond_where(id.rows()).take();
+    db.query_one(&select).await?.map(|row| parse(id.app, &row)).transpose()
+}
+
+/// The same, locked.
+pub async fn lock(tx: &Tx, id: ArchiveId) -> Result<Option<Archive>, StoreError> {
+    let mut select = Query::select().columns(COLUMNS).from("export_files").cond_where(id.rows()).take();
+    tx.backend().lock(&mut select);
+    tx.query_one(&select).await?.map(|row| parse(id.app, &row)).transpose()
+}
+
+/// Whole archives of a task, by the indexes of their items.
+pub async fn list_whole(
+    db: &Db,
+    app: AppId,
+    task: TaskId,
+    indexes: &[i32],
+) -> Result<HashMap<i32, Archive>, StoreError> {
+    let (Some(first), Some(last)) = (indexes.iter().min(), indexes.iter().max()) else {
+        return Ok(HashMap::new());
+    };
+    let select = Query::select()
+        .columns(COLUMNS)
+        .from("export_files")
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(Expr::col("task_id").eq(task.to_string()))
+        .and_where(Expr::col("idx").between(*first, *last))
+        .and_where(Expr::col("sha256").is_not_null())
+        .take();
+    let rows = db.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let archive = parse(app, row)?;
+            Ok((archive.id.index, archive))
+        })
+        .collect()
+}
+
+/// Begins an archive.
+pub async fn insert(tx: &Tx, id: ArchiveId, user: &str, now: Timestamp) -> Result<(), StoreError> {
+    let mut insert = Query::insert();
+    insert
+        .into_table("export_files")
+        .columns(["app_id", "task_id", "idx", "user_id", "records", "bytes", "created_at"])
+        .values_panic([
+            id.app.0.into(),
+            id.task.to_string().into(),
+            id.index.into(),
+            user.into(),
+            0_i64.into(),
+            0_i64.into(),
+            now.micros().into(),
+        ]);
+    tx.execute(&insert).await?;
+    Ok(())
+}
+
+/// Adds a chunk to an archive that is locked, and `records` to its count.
+pub async fn append(tx: &Tx, archive: &Archive, data: Vec<u8>, records: i64) -> Result<(), StoreError> {
+    let (id, bytes) = (archive.id, i64::try_from(data.len()).unwrap_or(i64::MAX));
+    let mut insert = Query::insert();
+    insert
+        .into_table("export_chunks")
+        .columns(["app_id", "task_id", "idx", "start", "data"])
+        .values_panic([
+            id.app.0.into(),
+            id.task.to_string().into(),
+            id.index.into(),
+            archive.bytes.into(),
+            data.into(),
+        ]);
+    tx.execute(&insert).await?;
+    let mut update = Query::update();
+    update
+        .table("export_files")
+        .value("records", archive.records + records)
+        .value("bytes", archive.bytes + bytes)
+        .cond_where(id.rows());
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Makes an archive whole.
+pub async fn seal(tx: &Tx, id: ArchiveId, sha256: &str, expires_at: Timestamp) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update
+        .table("export_files")
+        .value("sha256", sha256)
+        .value("expires_at", expires_at.micros())
+        .cond_where(id.rows());
+    tx.execute(&update).await?;
+    delete_all(tx, "export_numbers", id).await
+}
+
+/// Lets archives of a task that are not whole be swept.
+pub async fn abandon(tx: &Tx, app: AppId, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update
+        .table("export_files")
+        .value("expires_at", now.micros())
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(Expr::col("task_id").eq(task.to_string()))
+        .and_where(Expr::col("sha256").is_null());
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Notes that a download began.
+pub async fn note_download(tx: &Tx, id: ArchiveId, now: Timestamp) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update.table("export_files").value("downloaded_at", now.micros()).cond_where(id.rows());
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// The chunk that holds the byte at `offset`, with the place of its first byte.
+pub async fn find_chunk(db: &Db, id: ArchiveId, offset: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+    let select = Query::select()
+        .columns(["start", "data"])
+        .from("export_chunks")
+        .cond_where(id.rows())
+        .and_where(Expr::col("start").lte(offset))
+        .order_by("start", Order::Desc)
+        .limit(1)
+        .take();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    Ok(Some((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+}
+
+/// Numbers that were given in an archive that is being written, by the hashes of what they stand for.
+pub async fn list_numbers(
+    db: &Db,
+    id: ArchiveId,
+    hashes: &[Vec<u8>],
+) -> Result<HashMap<Vec<u8>, i64>, StoreError> {
+    let mut found = HashMap::new();
+    for hashes in hashes.chunks(BOUND) {
+        let select = Query::select()
+            .columns(["hash", "number"])
+            .from("export_numbers")
+            .cond_where(id.rows())
+            .and_where(Expr::col("hash").is_in(hashes.iter().cloned()))
+            .take();
+        for row in db.query_all(&select).await? {
+            found.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Stores numbers given since.
+pub async fn insert_numbers(tx: &Tx, id: ArchiveId, numbers: &[(Vec<u8>, i64)]) -> Result<(), StoreError> {
+    for numbers in numbers.chunks(BOUND) {
+        let mut insert = Query::insert();
+        insert.into_table("export_numbers").columns(["app_id", "task_id", "idx", "hash", "number"]);
+        for (hash, number) in numbers {
+            insert.values_panic([
+                id.app.0.into(),
+                id.task.to_string().into(),
+                id.index.into(),
+                hash.clone().into(),
+                (*number).into(),
+            ]);
+        }
+        tx.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// Notes users whom an archive names by their ids.
+pub async fn insert_names(tx: &Tx, id: ArchiveId, users: &[&str]) -> Result<(), StoreError> {
+    for users in users.chunks(BOUND) {
+        let mut insert = Query::insert();
+        insert
+            .into_table("export_names")
+            .columns(["app_id", "task_id", "idx", "user_id"])
+            .on_conflict(OnConflict::new().do_nothing().to_owned());
+        for user in users {
+            insert.values_panic([
+                id.app.0.into(),
+                id.task.to_string().into(),
+                id.index.into(),
+                (*user).into(),
+            ]);
+        }
+        tx.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// Deletes some of an archive, and the archive itself once nothing else of it is left; tells whether it is gone.
+/// What is left is no archive any more: no byte of it can be read.
+pub async fn delete_some(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
+    let next = Query::select()
+        .column("start")
+        .from("export_chunks")
+        .cond_where(id.rows())
+        .order_by("start", Order::Asc)
+        .limit(CHUNKS)
+        .take();
+    let rows = tx.query_all(&next).await?;
+    let starts: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+    if let Some(last) = starts.last() {
+        let mut delete = Query::delete();
+        delete.from_table("export_chunks").cond_where(id.rows()).and_where(Expr::col("start").lte(*last));
+        tx.execute(&delete).await?;
+        if starts.len() as u64 == CHUNKS {
+            return Ok(false);
+        }
+    }
+    delete_all(tx, "export_numbers", id).await?;
+    delete_all(tx, "export_names", id).await?;
+    delete_all(tx, "export_files", id).await?;
+    Ok(true)
+}
+
+async fn delete_all(tx: &Tx, table: &'static str, id: ArchiveId) -> Result<(), StoreError> {
+    let mut delete = Query::delete();
+    delete.from_table(table).cond_where(id.rows());
+    tx.execute(&delete).await?;
+    Ok(())
+}
+
+/// An archive of `app` that belongs to a user, or names one by its id.
+pub async fn find_of_user(
+    db: &Db,
+    app: AppId,
+    table: &'static str,
+    user: &str,
+) -> Result<Option<ArchiveId>, StoreError> {
+    let select = Query::select()
+        .columns(["task_id", "idx"])
+        .from(table)
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(Expr::col("user_id").eq(user))
+        .limit(1)
+        .take();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    id_of(app, &row).map(Some)
+}
+
+fn id_of(app: AppId, row: &sea_orm::QueryResult) -> Result<ArchiveId, StoreError> {
+    let task: String = row.try_get_by_index(0)?;
+    let task = task.parse().map_err(|_| StoreError::corrupt("export_files.task_id"))?;
+    Ok(ArchiveId { app, task, index: row.try_get_by_index(1)? })
+}
+
+/// An archive of `app` whose time is over: it expired, or its task ended before `ended`.
+pub async fn find_expired(
+    db: &Db,
+    app: AppId,
+    now: Timestamp,
+    ended: Timestamp,
+) -> Result<Option<ArchiveId>, StoreError> {
+    let expired = Query::select()
+        .columns(["task_id", "idx"])
+        .from("export_files")
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(Expr::col("expires_at").lte(now.micros()))
+        .limit(1)
+        .take();
+    if let Some(row) = db.query_one(&expired).await? {
+        return id_of(app, &row).map(Some);
+    }
+    let of_old_task = Query::select()
+        .columns([("export_files", "task_id"), ("export_files", "idx")])
+        .from("export_files")
+        .inner_join(
+            "tasks",
+            Condition::all()
+                .add(Expr::col(("tasks", "app_id")).equals(("export_files", "app_id")))
+                .add(Expr::col(("tasks", "id")).equals(("export_files", "task_id"))),
+        )
+        .and_where(Expr::col(("export_files", "app_id")).eq(app.0))
+        .and_where(Expr::col(("tasks", "finished_at")).lt(ended.micros()))
+        .limit(1)
+        .take();
+    db.query_one(&of_old_task).await?.map(|row| id_of(app, &row)).transpose()
+}
