@@ -59,6 +59,15 @@ pub enum Error {
     /// The task has not failed.
     #[error("only a failed task can be retried")]
     TaskNotFailed,
+    /// The archive is being written.
+    #[error("the archive is not complete yet; wait for its item with WatchTask")]
+    ExportNotReady,
+    /// There is no such archive.
+    #[error("there is no such archive any more; export the user again")]
+    ExportGone,
+    /// The archive was deleted while it was downloaded.
+    #[error("the archive was deleted during the download; export the user again")]
+    DownloadGone,
     /// Somebody else was in the way, for longer than we try.
     #[error("{0}")]
     Conflict(&'static str),

@@ -1,14 +1,18 @@
 //! Reading, following and steering tasks.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::jobs::export::KIND;
 use super::page_token::Page;
 use super::{Call, Domain, Error};
 use crate::engine::TaskStates;
+use crate::model::archive::Archive;
 use crate::model::id::TaskId;
 use crate::model::task::{Item, Outcome, Task, TaskState};
-use crate::storage::items;
 use crate::storage::tasks::{self, TaskQuery};
+use crate::storage::{archives, items};
 
 /// Which tasks to list.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +22,7 @@ pub struct ListTasks {
     pub kinds: Vec<String>,
     pub limit: u32,
     pub page_token: String,
+    pub overdue: bool,
 }
 
 /// Which items of a task to list.
@@ -42,12 +47,13 @@ impl Domain {
 
     /// Tasks, newest first.
     pub async fn list_tasks(&self, call: &Call, list: ListTasks) -> Result<Page<Task>, Error> {
-        let query = format!("tasks {:?} {:?}", list.states, list.kinds);
+        let query = format!("tasks {:?} {:?} {}", list.states, list.kinds, list.overdue);
         let after = self.after::<After>(call, &query, &list.page_token)?;
         let limit = list.limit as usize;
         let select = TaskQuery {
             states: list.states,
             kinds: list.kinds,
+            due_before: list.overdue.then(|| self.now()),
             after: after.map(|After(created_at, id)| (created_at, id)),
             limit: limit as u64 + 1,
         };
@@ -56,16 +62,27 @@ impl Domain {
         Ok(self.page(call, &query, rows, limit, |task| After(task.created_at.micros(), task.id.to_string())))
     }
 
-    /// Items of a task, in order.
-    pub async fn list_task_items(&self, call: &Call, list: ListTaskItems) -> Result<Page<Item>, Error> {
+    /// Items of a task, in order, and the archives that were made for them.
+    pub async fn list_task_items(
+        &self,
+        call: &Call,
+        list: ListTaskItems,
+    ) -> Result<(Page<Item>, HashMap<i32, Archive>), Error> {
         let query = format!("items {} {:?}", list.task, list.outcomes);
         let after = self.after::<i32>(call, &query, &list.page_token)?;
         let limit = list.limit as usize;
         let db = self.read(call.deadline).await?;
-        tasks::find_task(&db, call.app(), list.task).await?.ok_or(Error::TaskNotFound)?;
+        let task = tasks::find_task(&db, call.app(), list.task).await?.ok_or(Error::TaskNotFound)?;
         let rows =
             items::list_items(&db, call.app(), list.task, &list.outcomes, after, limit as u64 + 1).await?;
-        Ok(self.page(call, &query, rows, limit, |item| item.index))
+        let page = self.page(call, &query, rows, limit, |item| item.index);
+        let indexes: Vec<i32> = page.rows.iter().map(|item| item.index).collect();
+        let archives = if task.kind == KIND {
+            archives::list_whole(&db, call.app(), list.task, &indexes).await?
+        } else {
+            HashMap::new()
+        };
+        Ok((page, archives))
     }
 
     /// Follows a task from after `after_revision` to its end.

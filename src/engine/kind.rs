@@ -1,5 +1,6 @@
 //! What a kind of task is to the engine.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,13 +9,19 @@ use serde_json::Value;
 
 use crate::model::clock::Timestamp;
 use crate::model::task::{Outcome, Task};
-use crate::storage::{Retryable, StoreError, Tx};
+use crate::storage::{Retryable, Store, StoreError, Tx};
 
 /// A kind of task: how to do the next batch of one.
 #[async_trait]
 pub trait TaskKind: Send + Sync + 'static {
     /// As stored with each task; never changes.
     fn name(&self) -> &'static str;
+
+    /// What the next batch needs and no transaction must wait for: reading much, compressing, the network. The
+    /// worker keeps its lease meanwhile. For a batch of about `limit` rows; [`Batch::prepared`] has it.
+    async fn prepare(&self, _store: &Store, _task: &Task, _limit: u64) -> Result<Prepared, Fault> {
+        Ok(None)
+    }
 
     /// Does one bounded batch in `tx`: the change, the outcomes of the items it finished, and, by way of
     /// `batch`, progress and checkpoint. All of it is committed together or not at all, and may be run
@@ -33,6 +40,9 @@ pub trait TaskKind: Send + Sync + 'static {
         Ok(())
     }
 }
+
+/// What was made before a batch.
+pub type Prepared = Option<Arc<dyn Any + Send + Sync>>;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +84,12 @@ pub struct Batch {
     limit: u64,
     now: Timestamp,
     erases: bool,
+    prepared: Prepared,
 }
 
 impl Batch {
-    pub(super) const fn new(task: Task, limit: u64, now: Timestamp) -> Self {
-        Self { task, limit, now, erases: false }
+    pub(super) const fn new(task: Task, limit: u64, now: Timestamp, prepared: Prepared) -> Self {
+        Self { task, limit, now, erases: false, prepared }
     }
 
     pub(super) const fn erases(&self) -> bool {
@@ -108,6 +119,16 @@ impl Batch {
     pub fn count(&mut self, outcome: Outcome, items: usize, rows: u64) {
         self.task.progress.count(outcome, i64::try_from(items).unwrap_or(i64::MAX));
         self.task.progress.rows_done += i64::try_from(rows).unwrap_or(i64::MAX);
+    }
+
+    /// What [`TaskKind::prepare`] made for this batch.
+    pub fn prepared<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.prepared.clone()?.downcast().ok()
+    }
+
+    /// Adds to what the task made, by the name of what it is.
+    pub fn add_result(&mut self, name: &str, number: i64) {
+        *self.task.result.entry(name.to_owned()).or_default() += number;
     }
 
     /// Sets where the next batch goes on, for kinds whose items alone do not tell.

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::hub::Hub;
-pub use self::kind::{Batch, Fault, Registry, Step, TaskKind};
+pub use self::kind::{Batch, Fault, Prepared, Registry, Step, TaskKind};
 pub use self::queue::{ControlError, NewTask};
 pub use self::watch::TaskStates;
 use crate::model::clock::Clock;
@@ -101,6 +101,11 @@ impl Engine {
             background.running.spawn(stalled::run(self.clone(), background.stop.clone()));
         }
         Ok(())
+    }
+
+    /// How long tasks are kept after their end.
+    pub fn retention(&self) -> Duration {
+        self.settings.retention
     }
 
     /// Tells watchers, here and on other replicas, of a task as it was just committed.

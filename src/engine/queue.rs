@@ -1,5 +1,6 @@
 //! Accepting tasks, and steering them from outside.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub struct NewTask {
     pub created_by_id: String,
     pub reason: String,
     pub request: Option<RequestMark>,
+    /// When the work must be done by.
+    pub due_at: Option<Timestamp>,
 }
 
 /// Why a task could not be steered.
@@ -98,6 +101,8 @@ impl Engine {
             started_at: None,
             finished_at: None,
             error: None,
+            due_at: new.due_at,
+            result: BTreeMap::new(),
             lease_epoch: 0,
             accepted_seq: 0,
         };

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::queue::end_cancelled;
-use super::{Batch, Engine, Fault, Step, TaskKind};
+use super::{Batch, Engine, Fault, Prepared, Step, TaskKind};
 use crate::model::task::{Task, TaskError, TaskState};
 use crate::storage::queue::{self, Lease};
 use crate::storage::{StoreError, Tx, Urgency};
@@ -95,7 +95,7 @@ async fn claim(engine: &Engine) -> Result<Result<Task, Duration>, StoreError> {
 }
 
 /// Does a claimed task until it ends, has to wait, or is to stop.
-async fn work(engine: &Engine, kind: Option<Arc<dyn TaskKind>>, task: Task, stop: &CancellationToken) {
+async fn work(engine: &Engine, kind: Option<Arc<dyn TaskKind>>, mut task: Task, stop: &CancellationToken) {
     let Some(kind) = kind else {
         // A newer replica made it; leave it to one that knows.
         tracing::warn!(task.id = %task.id, task.kind = %task.kind, "this version does not know the kind");
@@ -106,7 +106,7 @@ async fn work(engine: &Engine, kind: Option<Arc<dyn TaskKind>>, task: Task, stop
         if stop.is_cancelled() {
             return give_up(engine, &task, Duration::ZERO).await;
         }
-        match AssertUnwindSafe(step(engine, Arc::clone(&kind), &task)).catch_unwind().await {
+        match AssertUnwindSafe(step(engine, Arc::clone(&kind), &mut task)).catch_unwind().await {
             Ok(Ok(End::More)) => {}
             Ok(Ok(End::Over | End::Lost)) => return,
             Ok(Ok(End::Blocked)) => return give_up(engine, &task, BLOCKED_PAUSE).await,
@@ -143,19 +143,21 @@ struct Done {
 }
 
 /// One batch: lock and check the lease, do the work, store everything, commit, tell.
-async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &Task) -> Result<End, Fault> {
+async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &mut Task) -> Result<End, Fault> {
     let (app, id, epoch) = (held.app, held.id, held.lease_epoch);
     let (settings, now) = (Arc::clone(&engine.settings), engine.clock.now());
+    let Some(prepared) = prepare(engine, &*kind, held).await? else { return Ok(End::Lost) };
     let stored = engine
         .store
         .write(Urgency::Background, None, move |tx| {
             let (kind, settings) = (Arc::clone(&kind), Arc::clone(&settings));
+            let prepared = prepared.clone();
             async move {
                 let Some(task) = queue::lock_held(&tx, app, id, epoch).await? else {
                     return Ok(Done { end: End::Lost, task: None, erases: false });
                 };
                 fail::fail_point!("task_begin", |_| std::process::abort());
-                let batch = Batch::new(task, settings.batch, now);
+                let batch = Batch::new(task, settings.batch, now, prepared);
                 let done = do_batch(&tx, &*kind, batch, settings.lease).await;
                 fail::fail_point!("task_before_commit", |_| std::process::abort());
                 done
@@ -169,8 +171,32 @@ async fn step(engine: &Engine, kind: Arc<dyn TaskKind>, held: &Task) -> Result<E
     }
     if let Some(task) = task {
         engine.announce(&task);
+        *held = task;
     }
     Ok(end)
+}
+
+/// What the kind does before a batch, while the lease is renewed; `None` where it is lost.
+async fn prepare(engine: &Engine, kind: &dyn TaskKind, task: &Task) -> Result<Option<Prepared>, Fault> {
+    let work = kind.prepare(&engine.store, task, engine.settings.batch);
+    tokio::pin!(work);
+    loop {
+        let renewal = tokio::time::sleep(engine.settings.lease / 3);
+        tokio::select! {
+            prepared = &mut work => return prepared.map(Some),
+            () = renewal => {}
+        }
+        let (app, id, epoch, lease) = (task.app, task.id, task.lease_epoch, engine.settings.lease);
+        let renewed = engine
+            .store
+            .write(Urgency::Background, None, move |tx| async move {
+                queue::renew(&tx, app, id, epoch, lease).await
+            })
+            .await?;
+        if !renewed {
+            return Ok(None);
+        }
+    }
 }
 
 async fn do_batch(tx: &Tx, kind: &dyn TaskKind, mut batch: Batch, lease: Duration) -> Result<Done, Fault> {

@@ -29,11 +29,13 @@ pub enum HistoryKind {
     Restored,
     TokensRevoked,
     RevocationCleared,
+    Exported,
+    ArchiveDownloaded,
 }
 
 impl HistoryKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Deactivated,
         Self::Reactivated,
         Self::Deleted,
@@ -41,6 +43,8 @@ impl HistoryKind {
         Self::Restored,
         Self::TokensRevoked,
         Self::RevocationCleared,
+        Self::Exported,
+        Self::ArchiveDownloaded,
     ];
 
     /// As stored; never changes.
@@ -53,6 +57,8 @@ impl HistoryKind {
             Self::Restored => 5,
             Self::TokensRevoked => 6,
             Self::RevocationCleared => 7,
+            Self::Exported => 8,
+            Self::ArchiveDownloaded => 9,
         }
     }
 
@@ -66,6 +72,8 @@ impl HistoryKind {
             Self::Restored => "restored",
             Self::TokensRevoked => "tokens_revoked",
             Self::RevocationCleared => "revocation_cleared",
+            Self::Exported => "exported",
+            Self::ArchiveDownloaded => "archive_downloaded",
         }
     }
 

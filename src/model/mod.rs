@@ -1,5 +1,6 @@
 //! Plain types and pure rules. No database, no gRPC, no clock of its own, no I/O.
 
+pub mod archive;
 pub mod call;
 pub mod clock;
 pub mod content;

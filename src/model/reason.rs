@@ -65,4 +65,6 @@ reasons! {
     DeadlineExceeded = "DEADLINE_EXCEEDED",
     Internal = "INTERNAL",
     ImmutableField = "IMMUTABLE_FIELD",
+    ExportNotReady = "EXPORT_NOT_READY",
+    ExportGone = "EXPORT_GONE",
 }

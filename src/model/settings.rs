@@ -26,6 +26,9 @@ pub struct AppSettings {
     pub retention_days: u32,
     /// 0 keeps them.
     pub history_retention_days: u32,
+    pub export_retention_days: u32,
+    pub keep_archive_hours: u32,
+    pub erasure_due_days: u32,
 }
 
 /// The longest validity of tokens minted here that can be allowed: 365 days.
@@ -57,6 +60,9 @@ impl Default for AppSettings {
             token_audience: String::new(),
             retention_days: 0,
             history_retention_days: 3 * 365,
+            export_retention_days: 30,
+            keep_archive_hours: 24,
+            erasure_due_days: 30,
         }
     }
 }
@@ -96,6 +102,12 @@ pub struct SettingsChange {
     pub retention_days: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_retention_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_retention_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_archive_hours: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure_due_days: Option<u32>,
 }
 
 #[cfg(test)]

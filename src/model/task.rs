@@ -1,5 +1,6 @@
 //! Tasks: their states, and what is stored of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -128,6 +129,9 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub error: Option<TaskError>,
+    pub due_at: Option<Timestamp>,
+    /// What it has made so far, by the name of what it is.
+    pub result: BTreeMap<String, i64>,
     /// Rises with every claim; who holds an older one can no longer commit.
     pub lease_epoch: i64,
     /// Rises with every task of the app that is accepted: the order in which they take effect.

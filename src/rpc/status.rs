@@ -104,6 +104,8 @@ fn reason_of(err: &Error) -> Reason {
         Error::TaskNotFound => Reason::TaskNotFound,
         Error::TaskFinished => Reason::TaskFinished,
         Error::TaskNotFailed => Reason::TaskNotFailed,
+        Error::ExportNotReady => Reason::ExportNotReady,
+        Error::ExportGone | Error::DownloadGone => Reason::ExportGone,
         Error::Conflict(_) | Error::Store(StoreError::Conflict) => Reason::Conflict,
         Error::Overloaded => Reason::Overloaded,
         Error::Draining => Reason::ServerDraining,
@@ -128,6 +130,7 @@ fn reason_of_form(violations: &[Violation]) -> Reason {
 fn code_of(reason: Reason, err: &Error) -> Code {
     match reason {
         Reason::TooLarge if matches!(err, Error::TooLarge(_)) => Code::ResourceExhausted,
+        Reason::ExportGone if matches!(err, Error::DownloadGone) => Code::Aborted,
         Reason::InvalidField
         | Reason::TooLarge
         | Reason::FilterInvalid
@@ -157,7 +160,8 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::ActivityNotFound
         | Reason::CommentNotFound
         | Reason::MemberNotFound
-        | Reason::KeyNotFound => Code::NotFound,
+        | Reason::KeyNotFound
+        | Reason::ExportGone => Code::NotFound,
         Reason::RequestIdReused | Reason::NameTaken => Code::AlreadyExists,
         Reason::UserDeleted
         | Reason::UserDeactivated
@@ -169,6 +173,7 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::TaskNotFailed
         | Reason::SessionEnded
         | Reason::KeyLast
+        | Reason::ExportNotReady
         | Reason::TooManyKeys => Code::FailedPrecondition,
         Reason::VersionMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded => Code::ResourceExhausted,
@@ -257,6 +262,8 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::MemberNotFound => "the channel comes without an item for one of its members",
         Reason::TeamMismatch => "the user is not in the team of the channel",
         Reason::ImmutableField => "the field of an existing row cannot be changed",
+        Reason::ExportNotReady => "the archive is not complete yet; wait for its item with WatchTask",
+        Reason::ExportGone => "there is no such archive any more; export the user again",
         Reason::KeyNotFound => "there is no such key in this app",
         Reason::KeyLast => "it is the last key that verifies; make another one first",
         Reason::TooManyKeys => "the app has as many keys as can verify at a time; retire one first",

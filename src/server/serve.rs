@@ -24,7 +24,7 @@ use super::{health, telemetry};
 use crate::domain::vault::stored;
 use crate::domain::{Domain, jobs};
 use crate::engine::{Background, Engine, Settings};
-use crate::model::clock::AnchoredClock;
+use crate::model::clock::{AnchoredClock, Clock};
 use crate::proto;
 use crate::proto::v1::app_service_server::AppServiceServer;
 use crate::proto::v1::content_service_server::ContentServiceServer;
@@ -129,7 +129,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let clock = Arc::new(AnchoredClock::new(time, read));
 
     let background = Background::default();
-    let kinds = jobs::registry(&vault);
+    let shared_clock: Arc<dyn Clock> = clock.clone();
+    let kinds = jobs::registry(&vault, &shared_clock);
     let engine = Engine::new(store.clone(), clock.clone(), engine_settings(&config), kinds);
     engine.start(&background).await?;
     let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
@@ -138,6 +139,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     background.running.spawn(domain.clone().follow_presence(background.stop.clone()));
     background.running.spawn(domain.clone().follow_renewals(background.stop.clone()));
     background.running.spawn(domain.clone().sweep_users(background.stop.clone()));
+    background.running.spawn(domain.clone().sweep_archives(background.stop.clone()));
     background.running.spawn(store.clone().keep_settled(background.stop.clone()));
     background.running.spawn(store.clone().keep_statistics(background.stop.clone()));
 

@@ -6,6 +6,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Order, Query};
 
 use super::{Db, StoreError, Tx};
+use crate::model::archive::{Archive, ArchiveId};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, TaskId};
 
@@ -14,52 +15,21 @@ const CHUNKS: u64 = 16;
 /// Values bound in one statement.
 const BOUND: usize = 1_000;
 
-/// The name of an archive: its task, and the index of its user's item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct ArchiveId {
-    pub app: AppId,
-    pub task: TaskId,
-    pub index: i32,
-}
-
-/// An archive as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archive {
-    /// Its name.
-    pub id: ArchiveId,
-    /// Whose data it holds.
-    pub user_id: String,
-    /// Records of the user in it.
-    pub records: i64,
-    /// Its length so far.
-    pub bytes: i64,
-    /// Of all its bytes, in hexadecimal; none before it is whole.
-    pub sha256: Option<String>,
-    /// When it is deleted.
-    pub expires_at: Option<Timestamp>,
-    /// When its last download began.
-    pub downloaded_at: Option<Timestamp>,
-}
-
 const COLUMNS: [&str; 8] =
     ["task_id", "idx", "user_id", "records", "bytes", "sha256", "expires_at", "downloaded_at"];
 
-impl ArchiveId {
-    fn rows(self) -> Condition {
-        Condition::all()
-            .add(Expr::col("app_id").eq(self.app.0))
-            .add(Expr::col("task_id").eq(self.task.to_string()))
-            .add(Expr::col("idx").eq(self.index))
-    }
+fn rows_of(id: ArchiveId) -> Condition {
+    Condition::all()
+        .add(Expr::col("app_id").eq(id.app.0))
+        .add(Expr::col("task_id").eq(id.task.to_string()))
+        .add(Expr::col("idx").eq(id.index))
 }
 
 fn parse(app: AppId, row: &sea_orm::QueryResult) -> Result<Archive, StoreError> {
     let task: String = row.try_get_by_index(0)?;
     let task = task.parse().map_err(|_| StoreError::corrupt("export_files.task_id"))?;
-    let time = |at: usize| {
-        Ok::<_, StoreError>(row.try_get_by_index::<Option<i64>>(at)?.map(Timestamp::from_micros))
-    };
+    let time =
+        |at: usize| Ok::<_, StoreError>(row.try_get_by_index::<Option<i64>>(at)?.map(Timestamp::from_micros));
     Ok(Archive {
         id: ArchiveId { app, task, index: row.try_get_by_index(1)? },
         user_id: row.try_get_by_index(2)?,
@@ -73,13 +43,13 @@ fn parse(app: AppId, row: &sea_orm::QueryResult) -> Result<Archive, StoreError> 
 
 /// The archive `id`, whole or not.
 pub async fn find(db: &Db, id: ArchiveId) -> Result<Option<Archive>, StoreError> {
-    let select = Query::select().columns(COLUMNS).from("export_files").cond_where(id.rows()).take();
+    let select = Query::select().columns(COLUMNS).from("export_files").cond_where(rows_of(id)).take();
     db.query_one(&select).await?.map(|row| parse(id.app, &row)).transpose()
 }
 
 /// The same, locked.
 pub async fn lock(tx: &Tx, id: ArchiveId) -> Result<Option<Archive>, StoreError> {
-    let mut select = Query::select().columns(COLUMNS).from("export_files").cond_where(id.rows()).take();
+    let mut select = Query::select().columns(COLUMNS).from("export_files").cond_where(rows_of(id)).take();
     tx.backend().lock(&mut select);
     tx.query_one(&select).await?.map(|row| parse(id.app, &row)).transpose()
 }
@@ -131,26 +101,23 @@ pub async fn insert(tx: &Tx, id: ArchiveId, user: &str, now: Timestamp) -> Resul
 }
 
 /// Adds a chunk to an archive that is locked, and `records` to its count.
-pub async fn append(tx: &Tx, archive: &Archive, data: Vec<u8>, records: i64) -> Result<(), StoreError> {
+pub async fn append(tx: &Tx, archive: &Archive, data: &[u8], records: i64) -> Result<(), StoreError> {
     let (id, bytes) = (archive.id, i64::try_from(data.len()).unwrap_or(i64::MAX));
     let mut insert = Query::insert();
-    insert
-        .into_table("export_chunks")
-        .columns(["app_id", "task_id", "idx", "start", "data"])
-        .values_panic([
-            id.app.0.into(),
-            id.task.to_string().into(),
-            id.index.into(),
-            archive.bytes.into(),
-            data.into(),
-        ]);
+    insert.into_table("export_chunks").columns(["app_id", "task_id", "idx", "start", "data"]).values_panic([
+        id.app.0.into(),
+        id.task.to_string().into(),
+        id.index.into(),
+        archive.bytes.into(),
+        data.to_vec().into(),
+    ]);
     tx.execute(&insert).await?;
     let mut update = Query::update();
     update
         .table("export_files")
         .value("records", archive.records + records)
         .value("bytes", archive.bytes + bytes)
-        .cond_where(id.rows());
+        .cond_where(rows_of(id));
     tx.execute(&update).await?;
     Ok(())
 }
@@ -162,7 +129,7 @@ pub async fn seal(tx: &Tx, id: ArchiveId, sha256: &str, expires_at: Timestamp) -
         .table("export_files")
         .value("sha256", sha256)
         .value("expires_at", expires_at.micros())
-        .cond_where(id.rows());
+        .cond_where(rows_of(id));
     tx.execute(&update).await?;
     delete_all(tx, "export_numbers", id).await
 }
@@ -183,7 +150,7 @@ pub async fn abandon(tx: &Tx, app: AppId, task: TaskId, now: Timestamp) -> Resul
 /// Notes that a download began.
 pub async fn note_download(tx: &Tx, id: ArchiveId, now: Timestamp) -> Result<(), StoreError> {
     let mut update = Query::update();
-    update.table("export_files").value("downloaded_at", now.micros()).cond_where(id.rows());
+    update.table("export_files").value("downloaded_at", now.micros()).cond_where(rows_of(id));
     tx.execute(&update).await?;
     Ok(())
 }
@@ -193,7 +160,7 @@ pub async fn find_chunk(db: &Db, id: ArchiveId, offset: i64) -> Result<Option<(i
     let select = Query::select()
         .columns(["start", "data"])
         .from("export_chunks")
-        .cond_where(id.rows())
+        .cond_where(rows_of(id))
         .and_where(Expr::col("start").lte(offset))
         .order_by("start", Order::Desc)
         .limit(1)
@@ -213,7 +180,7 @@ pub async fn list_numbers(
         let select = Query::select()
             .columns(["hash", "number"])
             .from("export_numbers")
-            .cond_where(id.rows())
+            .cond_where(rows_of(id))
             .and_where(Expr::col("hash").is_in(hashes.iter().cloned()))
             .take();
         for row in db.query_all(&select).await? {
@@ -269,7 +236,7 @@ pub async fn delete_some(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
     let next = Query::select()
         .column("start")
         .from("export_chunks")
-        .cond_where(id.rows())
+        .cond_where(rows_of(id))
         .order_by("start", Order::Asc)
         .limit(CHUNKS)
         .take();
@@ -277,7 +244,7 @@ pub async fn delete_some(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
     let starts: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
     if let Some(last) = starts.last() {
         let mut delete = Query::delete();
-        delete.from_table("export_chunks").cond_where(id.rows()).and_where(Expr::col("start").lte(*last));
+        delete.from_table("export_chunks").cond_where(rows_of(id)).and_where(Expr::col("start").lte(*last));
         tx.execute(&delete).await?;
         if starts.len() as u64 == CHUNKS {
             return Ok(false);
@@ -291,7 +258,7 @@ pub async fn delete_some(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
 
 async fn delete_all(tx: &Tx, table: &'static str, id: ArchiveId) -> Result<(), StoreError> {
     let mut delete = Query::delete();
-    delete.from_table(table).cond_where(id.rows());
+    delete.from_table(table).cond_where(rows_of(id));
     tx.execute(&delete).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! migration adds a column that does not stand here.
 
 mod class;
+mod exports;
 mod imports;
 pub mod release;
 mod releases;
@@ -379,6 +380,8 @@ pub const TABLES: &[Table] = &[
             "finished_at",
             "error_reason",
             "error_message",
+            "due_at",
+            "result",
         ],
         names: &[("created_by_id", Pseudonym)],
         internal: &[
@@ -425,6 +428,10 @@ pub const TABLES: &[Table] = &[
         derived: &[("id_hash", Hashed)],
         ..NOTHING
     },
+    exports::FILES,
+    exports::CHUNKS,
+    exports::NUMBERS,
+    exports::NAMES,
     imports::IMPORTS,
     imports::IMPORT_REFUSALS,
     imports::IMPORT_WAITING,

@@ -4,6 +4,7 @@
 //! [`Store::write`] does. What differs between SQLite and PostgreSQL lives in `backend/`.
 
 pub mod apps;
+pub mod archives;
 pub mod backend;
 pub mod calls;
 pub mod channels;

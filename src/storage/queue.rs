@@ -41,6 +41,7 @@ pub async fn insert_task(tx: &Tx, task: &Task, request: Option<&RequestMark>) ->
         request_id: Set(request.map(|request| request.id.clone())),
         request_hash: Set(request.map(|request| request.hash.clone())),
         created_at: Set(task.created_at.micros()),
+        due_at: Set(task.due_at.map(Timestamp::micros)),
         lease_epoch: Set(0),
         lease_expires_at: Set(None),
         run_after: Set(i64::MAX),
@@ -76,6 +77,19 @@ pub async fn release(tx: &Tx, app: AppId, id: TaskId, epoch: i64, pause: Duratio
         .and_where(to_run());
     tx.execute(&update).await?;
     Ok(())
+}
+
+/// Keeps a lease that is held under `epoch` for so long from now; false where it is lost. Callers see no change.
+pub async fn renew(tx: &Tx, app: AppId, id: TaskId, epoch: i64, lease: Duration) -> Result<bool, StoreError> {
+    let mut update = Query::update();
+    update
+        .table(Entity)
+        .and_where(Expr::col(Column::AppId).eq(app.0))
+        .and_where(Expr::col(Column::Id).eq(id.to_string()))
+        .and_where(Expr::col(Column::LeaseEpoch).eq(epoch))
+        .and_where(Expr::col(Column::State).eq(TaskState::Running.as_str()));
+    keep(&mut update, tx, lease);
+    Ok(tx.execute(&update).await?.rows_affected() > 0)
 }
 
 /// Whether anything can be claimed now.
@@ -256,8 +270,16 @@ impl TryFrom<task::Model> for Stalled {
 
 /// Forgets up to `limit` tasks that ended before `before`, with their items; tells how many they were.
 pub async fn delete_finished(tx: &Tx, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
+    // Archives go first, a few chunks at a time: see `domain::export`.
+    let archives = Query::select()
+        .expr(Expr::cust("1"))
+        .from("export_files")
+        .and_where(Expr::col(("export_files", "app_id")).equals((Entity, Column::AppId)))
+        .and_where(Expr::col(("export_files", "task_id")).equals((Entity, Column::Id)))
+        .take();
     let old = Query::select()
         .columns([Column::AppId, Column::Id])
+        .and_where(Expr::exists(archives).not())
         .from(Entity)
         .and_where(Expr::col(Column::FinishedAt).lt(before.micros()))
         .limit(limit)
@@ -304,6 +326,7 @@ fn changing(task: &Task) -> task::ActiveModel {
         error_reason: Set(task.error.as_ref().map(|error| error.reason.clone())),
         error_message: Set(task.error.as_ref().map(|error| error.message.clone())),
         accepted_seq: Set(task.accepted_seq),
+        result: Set((!task.result.is_empty()).then(|| serde_json::json!(task.result))),
         ..Default::default()
     }
 }

@@ -233,6 +233,8 @@ impl TryFrom<task::Model> for Task {
             error: row
                 .error_reason
                 .map(|reason| TaskError { reason, message: row.error_message.unwrap_or_default() }),
+            due_at: row.due_at.map(Timestamp::from_micros),
+            result: optional(row.result, "tasks.result")?.unwrap_or_default(),
             lease_epoch: row.lease_epoch,
             accepted_seq: row.accepted_seq,
         })

@@ -5,6 +5,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 
 use super::entity::task;
 use super::{Db, StoreError};
+use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, TaskId};
 use crate::model::task::{Task, TaskState};
 
@@ -15,6 +16,8 @@ pub struct TaskQuery {
     pub states: Vec<TaskState>,
     /// Empty: all.
     pub kinds: Vec<String>,
+    /// Only those that are not finished and were due before.
+    pub due_before: Option<Timestamp>,
     /// Microseconds of creation and id of the last task seen.
     pub after: Option<(i64, String)>,
     /// At most so many.
@@ -57,6 +60,10 @@ pub async fn list_tasks(db: &Db, app: AppId, query: &TaskQuery) -> Result<Vec<Ta
     }
     if !query.kinds.is_empty() {
         select = select.filter(task::Column::Kind.is_in(query.kinds.iter().map(String::as_str)));
+    }
+    if let Some(now) = query.due_before {
+        select =
+            select.filter(task::Column::DueAt.lt(now.micros())).filter(task::Column::FinishedAt.is_null());
     }
     if let Some((created_at, id)) = &query.after {
         let before = Expr::tuple([Expr::col(task::Column::CreatedAt), Expr::col(task::Column::Id)])

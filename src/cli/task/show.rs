@@ -21,6 +21,9 @@ pub(super) struct List {
     /// Show at most this many tasks.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i32).range(1..))]
     limit: i32,
+    /// Only tasks that are not finished and are past their due date.
+    #[arg(long)]
+    overdue: bool,
     /// Print a JSON object for each task, one a line.
     #[arg(long)]
     json: bool,
@@ -91,6 +94,7 @@ impl List {
                 kinds: self.kinds.clone(),
                 limit: left.min(PAGE),
                 page_token,
+                overdue: self.overdue,
             };
             let answer =
                 client.tasks().list_tasks(unary(request)).await.map_err(|status| client.failure(&status))?;

@@ -3,11 +3,14 @@
 //! What is read is said by the register of personal data; here it is written, and other people get their
 //! pseudonyms.
 
+mod download;
 mod envelope;
 mod names;
 mod reader;
 mod record;
+mod sweep;
 
+pub use self::download::Download;
 pub use self::envelope::Header;
 pub use self::names::Names;
 pub use self::reader::{Batch, Pace, Position, Reader};

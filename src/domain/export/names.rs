@@ -1,17 +1,19 @@
 //! How an export names other people, and the channels, calls and feeds whose ids hold the id of one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use crate::domain::vault::Vault;
+use crate::model::archive::ArchiveId;
 use crate::model::export::References;
 use crate::model::id::AppId;
 use crate::storage::export::{Place, list_naming_others};
-use crate::storage::{Db, StoreError};
+use crate::storage::{Db, StoreError, archives};
 
 /// Places that are remembered as naming nobody; asking again costs time only.
 const REMEMBERED: usize = 10_000;
 
 /// A name for each, the same throughout one export.
-#[derive(Debug, Clone)]
 pub struct Names {
     app: AppId,
     user: String,
@@ -20,8 +22,18 @@ pub struct Names {
     places: HashMap<Place, i64>,
     /// Places that name nobody.
     plain: BTreeSet<Place>,
-    /// With KEEP: everybody the export names.
-    kept: BTreeSet<String>,
+    /// Numbers given to people and to places so far, those of batches before included.
+    given: [i64; 2],
+    /// Where numbers of batches before are stored, if this is not the first.
+    stored: Option<Stored>,
+    /// With KEEP: everybody that was named.
+    named: BTreeSet<String>,
+}
+
+/// Numbers that were stored with the archive.
+struct Stored {
+    vault: Arc<Vault>,
+    archive: ArchiveId,
 }
 
 impl Names {
@@ -34,59 +46,119 @@ impl Names {
             persons: HashMap::new(),
             places: HashMap::new(),
             plain: BTreeSet::new(),
-            kept: BTreeSet::new(),
+            given: [0, 0],
+            stored: None,
+            named: BTreeSet::new(),
         }
     }
 
-    /// Finds out which of `places` name other people, so that [`Self::place`] knows it.
-    pub async fn look_up(&mut self, db: &Db, places: BTreeSet<Place>) -> Result<(), StoreError> {
+    /// Goes on with the names that were stored with an archive, of whom so many are `given`.
+    #[must_use]
+    pub fn stored_with(self, vault: Arc<Vault>, archive: ArchiveId, given: [i64; 2]) -> Self {
+        Self { given, stored: Some(Stored { vault, archive }), ..self }
+    }
+
+    /// Numbers given so far.
+    pub const fn given(&self) -> [i64; 2] {
+        self.given
+    }
+
+    /// Everybody named by id.
+    pub fn named(self) -> BTreeSet<String> {
+        self.named
+    }
+
+    /// Numbers above `given`, by the hash of what they stand for.
+    pub fn since(&self, vault: &Vault, given: [i64; 2]) -> Vec<(Vec<u8>, i64)> {
+        let persons = self.persons.iter().filter(|(_, number)| **number > given[0]);
+        let persons = persons.map(|(id, number)| (hash_of_person(vault, id), *number));
+        let places = self.places.iter().filter(|(_, number)| **number > given[1]);
+        let places = places.map(|(place, number)| (hash_of_place(vault, place), *number));
+        persons.chain(places).collect()
+    }
+
+    /// Finds out what is known of `persons`, and which of `places` name other people, so that [`Self::person`]
+    /// and [`Self::place`] know it.
+    pub async fn look_up(
+        &mut self,
+        db: &Db,
+        persons: BTreeSet<String>,
+        places: BTreeSet<Place>,
+    ) -> Result<(), StoreError> {
         if self.plain.len() > REMEMBERED {
             self.plain.clear();
         }
         let is_new = |place: &Place| !self.plain.contains(place) && !self.places.contains_key(place);
-        let new: Vec<Place> = places.into_iter().filter(is_new).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let mut naming = list_naming_others(db, self.app, &self.user, &new).await?;
-        for place in new {
-            match naming.remove(&place) {
-                None => {
-                    self.plain.insert(place);
-                }
-                Some(others) => {
-                    let next = number(self.places.len());
-                    self.places.insert(place, next);
-                    if self.references == References::Keep {
-                        self.kept.extend(others);
+        let places: Vec<Place> = places.into_iter().filter(is_new).collect();
+        let mut naming = Vec::new();
+        if !places.is_empty() {
+            let mut found = list_naming_others(db, self.app, &self.user, &places).await?;
+            for place in places {
+                match found.remove(&place) {
+                    None => {
+                        self.plain.insert(place);
+                    }
+                    Some(_) if self.references == References::Pseudonym => naming.push(place),
+                    Some(others) => {
+                        self.named.extend(others);
+                        self.plain.insert(place);
                     }
                 }
+            }
+        }
+        if self.references == References::Keep {
+            return Ok(());
+        }
+        let is_new = |id: &String| *id != self.user && !self.persons.contains_key(id);
+        let persons: Vec<String> = persons.into_iter().filter(is_new).collect();
+        self.recall(db, &persons, &naming).await?;
+        for place in naming {
+            if !self.places.contains_key(&place) {
+                self.given[1] += 1;
+                self.places.insert(place, self.given[1]);
             }
         }
         Ok(())
     }
 
-    /// What `id` is called.
+    /// Takes up the numbers that batches before have given.
+    async fn recall(&mut self, db: &Db, persons: &[String], places: &[Place]) -> Result<(), StoreError> {
+        let Some(Stored { vault, archive }) = &self.stored else { return Ok(()) };
+        let of_persons: Vec<Vec<u8>> = persons.iter().map(|id| hash_of_person(vault, id)).collect();
+        let of_places: Vec<Vec<u8>> = places.iter().map(|place| hash_of_place(vault, place)).collect();
+        let all: Vec<Vec<u8>> = of_persons.iter().chain(&of_places).cloned().collect();
+        let numbers = archives::list_numbers(db, *archive, &all).await?;
+        for (id, hash) in persons.iter().zip(of_persons) {
+            self.persons.extend(numbers.get(&hash).map(|number| (id.clone(), *number)));
+        }
+        for (place, hash) in places.iter().zip(of_places) {
+            self.places.extend(numbers.get(&hash).map(|number| (place.clone(), *number)));
+        }
+        Ok(())
+    }
+
+    /// What `id` is called. It was looked up before.
     pub fn person(&mut self, id: &str) -> String {
         if id == self.user {
             return id.to_owned();
         }
         if self.references == References::Keep {
-            if !self.kept.contains(id) {
-                self.kept.insert(id.to_owned());
+            if !self.named.contains(id) {
+                self.named.insert(id.to_owned());
             }
             return id.to_owned();
         }
-        let next = number(self.persons.len());
-        format!("~{}", self.persons.entry(id.to_owned()).or_insert(next))
+        let given = &mut self.given[0];
+        let number = self.persons.entry(id.to_owned()).or_insert_with(|| {
+            *given += 1;
+            *given
+        });
+        format!("~{number}")
     }
 
     /// What the place is called: its id, or a pseudonym of it. It was looked up before.
     pub fn place(&self, place: &Place) -> String {
-        match (self.references, self.places.get(place)) {
-            (References::Pseudonym, Some(number)) => format!("~c{number}"),
-            _ => place.id.clone(),
-        }
+        self.places.get(place).map_or_else(|| place.id.clone(), |number| format!("~c{number}"))
     }
 
     /// Whether ids are kept.
@@ -95,6 +167,12 @@ impl Names {
     }
 }
 
-fn number(before: usize) -> i64 {
-    i64::try_from(before).unwrap_or(i64::MAX - 1) + 1
+fn hash_of_person(vault: &Vault, id: &str) -> Vec<u8> {
+    vault.hash([b"exported person".as_slice(), id.as_bytes()]).to_vec()
+}
+
+fn hash_of_place(vault: &Vault, place: &Place) -> Vec<u8> {
+    let kind = format!("{:?}", place.kind);
+    let parts = [b"exported place".as_slice(), kind.as_bytes(), place.group.as_bytes(), place.id.as_bytes()];
+    vault.hash(parts).to_vec()
 }

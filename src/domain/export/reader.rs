@@ -29,6 +29,8 @@ pub struct Position {
 pub struct Batch {
     /// Each one JSON object.
     pub records: Vec<String>,
+    /// How many of them are of the user: the others speak of the export itself.
+    pub count: i64,
     /// Where the next batch begins; `None` after the last record.
     pub next: Option<Position>,
 }
@@ -66,18 +68,22 @@ impl Default for Pace {
 }
 
 /// Reads one user's export.
-#[derive(Debug)]
 pub struct Reader {
     app: AppId,
     header: Header,
     /// How others are called; grows as they are met.
-    pub names: Names,
+    names: Names,
 }
 
 impl Reader {
     /// Reads the export that `header` is the beginning of.
     pub fn new(app: AppId, header: Header, names: Names) -> Self {
         Self { app, header, names }
+    }
+
+    /// How others were called.
+    pub fn into_names(self) -> Names {
+        self.names
     }
 
     /// The records from `position` on: about `limit` rows, at least one step or its end.
@@ -89,6 +95,7 @@ impl Reader {
         now: Timestamp,
     ) -> Result<Batch, StoreError> {
         let Position { step, after, records: mut counts } = position;
+        let before: i64 = counts.values().sum();
         let mut records = Vec::new();
         if step.is_empty() {
             records.extend(self.header.records());
@@ -117,7 +124,8 @@ impl Reader {
         if next.is_none() {
             records.push(end(&counts, now));
         }
-        Ok(Batch { records, next })
+        let count = counts.values().sum::<i64>() - before;
+        Ok(Batch { records, count, next })
     }
 
     /// Rows of one step; how many, and the key of the last.
@@ -132,7 +140,8 @@ impl Reader {
     ) -> Result<(u64, Option<Vec<Value>>), StoreError> {
         let subject = Subject { app: self.app, user: &self.header.user_id, scope: self.header.options.scope };
         let page = list_rows(db, subject, step, after, limit).await?;
-        self.names.look_up(db, record::places(step.release, &page)).await?;
+        let (persons, places) = (record::persons(step.release, &page), record::places(step.release, &page));
+        self.names.look_up(db, persons, places).await?;
         for row in &page.rows {
             record::records(step.release, row, &page, &mut self.names, |kind, json| {
                 *counts.entry(kind.to_owned()).or_default() += 1;

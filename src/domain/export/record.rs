@@ -32,6 +32,30 @@ pub(super) fn places(release: &Release, page: &Page) -> BTreeSet<Place> {
     found
 }
 
+/// The users that a page names, in the order of their names.
+pub(super) fn persons(release: &Release, page: &Page) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = page.members.values().flatten().cloned().collect();
+    for row in &page.rows {
+        for (field, value) in release.fields.iter().zip(&row.values) {
+            let Some(text) = value.as_str() else { continue };
+            let is_person = match field.form {
+                Form::Person => true,
+                Form::Entity(kind) => column_of(release, &row.values, kind) == "user",
+                _ => false,
+            };
+            if is_person && !found.contains(text) {
+                found.insert(text.to_owned());
+            }
+        }
+        for (list, members) in release.lists.iter().zip(&row.lists) {
+            if list.of != ListOf::Feeds {
+                found.extend(members.iter().cloned());
+            }
+        }
+    }
+    found
+}
+
 /// What a value of this form names, if it names a channel, call or feed.
 fn place_of(release: &Release, values: &[Value], form: Form, text: &str) -> Option<Place> {
     let place = |kind, column| Place { kind, group: column_of(release, values, column), id: text.to_owned() };

@@ -1,6 +1,7 @@
 //! Task kinds, one file each. To add one: a file here, a line in [`registry`], a test file.
 
 pub mod deletion;
+pub mod export;
 pub mod lifecycle;
 pub mod restoration;
 mod walk;
@@ -9,14 +10,16 @@ use std::sync::Arc;
 
 use crate::domain::vault::Vault;
 use crate::engine::Registry;
+use crate::model::clock::Clock;
 use crate::model::lifecycle::Move;
 
 /// Every kind this version can run.
-pub fn registry(vault: &Arc<Vault>) -> Registry {
+pub fn registry(vault: &Arc<Vault>, clock: &Arc<dyn Clock>) -> Registry {
     Registry::new([
         Arc::new(lifecycle::MoveUsers(Move::Deactivate)) as _,
         Arc::new(lifecycle::MoveUsers(Move::Reactivate)) as _,
         Arc::new(deletion::DeleteUsers(Arc::clone(vault))) as _,
         Arc::new(restoration::RestoreUsers) as _,
+        Arc::new(export::ExportUsers { vault: Arc::clone(vault), clock: Arc::clone(clock) }) as _,
     ])
 }

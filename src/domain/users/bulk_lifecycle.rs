@@ -49,6 +49,7 @@ impl Domain {
         let ids = command.user_ids.iter().map(String::as_bytes);
         let hash = self.vault.hash(std::iter::once(kind.as_bytes()).chain(body).chain(ids));
         let new = NewTask {
+            due_at: None,
             id: Uuid::now_v7(),
             app: call.app(),
             kind,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::model::task::{Item, Outcome, Task};
 use crate::model::user::User;
 use crate::storage::deletion::{self, Deletion, Preview};
 use crate::storage::queue::RequestMark;
-use crate::storage::{StoreError, Tx, get, lifecycle, upsert};
+use crate::storage::{StoreError, Tx, get, lifecycle, settings, upsert};
 
 /// A deletion of many users.
 #[derive(Debug, Clone)]
@@ -132,6 +133,7 @@ pub(super) fn new_deletion(vault: &Vault, app: AppId, command: &DeleteUsers) -> 
     ];
     let hash = vault.hash(body.iter().chain(user_ids).map(String::as_bytes));
     Ok(NewTask {
+        due_at: None,
         id: Uuid::now_v7(),
         app,
         kind: KIND,
@@ -176,6 +178,8 @@ pub(super) async fn accept(
         let existing = upsert::lock_ids(tx, app, ids).await?;
         new.items.iter_mut().for_each(|item| fail_missing(item, &existing));
     }
+    new.due_at =
+        Some(now.plus(Duration::from_hours(24) * settings::get_settings(tx, app).await?.erasure_due_days));
     let task = engine.insert(tx, &new).await?;
     for (shared, _, heir) in command.heirs() {
         deletion::insert_heir(tx, &task, shared, heir.as_str()).await?;

@@ -12,6 +12,8 @@ use crate::storage::{StoreError, Tx, erased};
 
 /// Bytes of a hash that stand in an id.
 const SHORT: usize = 16;
+/// What every pseudonym begins with.
+const PSEUDONYM: &str = "erased-";
 
 fn hash(vault: &Vault, what: &str, app: AppId, id: &str) -> [u8; HASH] {
     vault.hash([what.as_bytes(), app.0.to_be_bytes().as_slice(), id.as_bytes()])
@@ -31,9 +33,14 @@ pub(in crate::domain) fn system_id(vault: &Vault, app: AppId, id: &str) -> Strin
     format!("delete-user-{}", short(&hash(vault, "system id", app, id)))
 }
 
+/// Whether an item of a task was about a user who is erased by now.
+pub(in crate::domain) fn is_pseudonym(id: &str) -> bool {
+    id.strip_prefix(PSEUDONYM).is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// What stands for a user in tasks.
 pub(in crate::domain) fn pseudonym(vault: &Vault, app: AppId, id: &str) -> String {
-    format!("erased-{}", short(&hash(vault, "pseudonym", app, id)))
+    format!("{PSEUDONYM}{}", short(&hash(vault, "pseudonym", app, id)))
 }
 
 /// `text` without those of `ids` that stand in it as words, as it is kept once they are erased; `None` where

@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::bulk_lifecycle::to_items;
 use crate::domain::export::{Batch, Header, Names, Pace, Position, Reader};
+use crate::domain::jobs::export::KIND;
 use crate::domain::{Call, Domain, Error};
+use crate::engine::NewTask;
 use crate::model::export::ExportOptions;
 use crate::model::id::UserId;
 use crate::model::reason::Reason;
+use crate::model::task::Task;
 use crate::storage::export::{Readable, readable_epoch};
+use crate::storage::queue::RequestMark;
 use crate::storage::{StoreError, settings};
 
 /// A database that is away for a moment does not break a stream: it is asked again, so often and so far apart.
@@ -26,7 +33,45 @@ pub struct UserExport {
     pace: Pace,
 }
 
+/// An export of many users.
+#[derive(Debug, Clone)]
+pub struct ExportUsers {
+    /// As the caller wrote them.
+    pub user_ids: Vec<String>,
+    /// What is exported, and how.
+    pub options: ExportOptions,
+    /// Who asks for it.
+    pub created_by_id: String,
+    /// Why.
+    pub reason: String,
+    /// The caller's name for the request.
+    pub request_id: Option<String>,
+}
+
 impl Domain {
+    /// Accepts the export as a task; a repeat of the same request returns the same task.
+    pub async fn export_users(&self, call: &Call, command: ExportUsers) -> Result<Task, Error> {
+        let params =
+            serde_json::to_value(command.options).map_err(|err| StoreError::Internal(err.to_string()))?;
+        let body = [KIND, &params.to_string(), &command.created_by_id, &command.reason].map(str::to_owned);
+        let hash = self.vault.hash(body.iter().chain(&command.user_ids).map(String::as_bytes));
+        let db = self.read(call.deadline).await?;
+        let due = Duration::from_hours(24) * settings::get_settings(&db, call.app()).await?.erasure_due_days;
+        let new = NewTask {
+            id: Uuid::now_v7(),
+            app: call.app(),
+            kind: KIND,
+            phase: "users",
+            params,
+            items: to_items(command.user_ids),
+            created_by_id: command.created_by_id,
+            reason: command.reason,
+            request: command.request_id.map(|id| RequestMark { id, hash: hash.to_vec() }),
+            due_at: Some(self.now().plus(due)),
+        };
+        self.accept(call, new).await
+    }
+
     /// Begins to export a user, deleted or not.
     pub async fn export_user(
         &self,

@@ -142,6 +142,7 @@ fn of_content(app: AppId, command: &MoveUser, marked_by: Option<&str>) -> Result
     };
     let Some(moved) = moved.filter(|_| command.marks.any()) else { return Ok(None) };
     Ok(Some(NewTask {
+        due_at: None,
         id: Uuid::now_v7(),
         app,
         kind: kind_of(command.how),

@@ -30,6 +30,7 @@ impl Domain {
         let ids = command.user_ids.iter().map(String::as_bytes);
         let hash = self.vault.hash(body.into_iter().chain(ids));
         let new = NewTask {
+            due_at: None,
             id: Uuid::now_v7(),
             app: call.app(),
             kind: KIND,

@@ -17,6 +17,8 @@ use crate::rpc::{RpcResult, answer, decode, status};
 
 /// Ten years.
 const MAX_DAYS: u32 = 3_650;
+/// A year.
+const MAX_HOURS: u32 = 8_760;
 
 pub(super) async fn get_app(
     domain: &Domain,
@@ -53,6 +55,9 @@ fn app(view: AppView) -> pb::App {
         token_audience: view.settings.token_audience,
         retention_days: i32::try_from(view.settings.retention_days).unwrap_or(i32::MAX),
         history_retention_days: i32::try_from(view.settings.history_retention_days).unwrap_or(i32::MAX),
+        export_retention_days: i32::try_from(view.settings.export_retention_days).unwrap_or(i32::MAX),
+        keep_archive_hours: i32::try_from(view.settings.keep_archive_hours).unwrap_or(i32::MAX),
+        erasure_due_days: i32::try_from(view.settings.erasure_due_days).unwrap_or(i32::MAX),
     };
     pb::App { name: view.name, created_at: Some(to_timestamp(view.created_at)), settings: Some(settings) }
 }
@@ -78,6 +83,21 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
             "history_retention_days" => {
                 let days = days(settings.history_retention_days);
                 change.history_retention_days = bad.take("settings.history_retention_days", days);
+            }
+            "export_retention_days" => {
+                let days = from_one(settings.export_retention_days, MAX_DAYS);
+                let days = days.ok_or("must be 1 to 3,650 days");
+                change.export_retention_days = bad.take("settings.export_retention_days", days);
+            }
+            "keep_archive_hours" => {
+                let hours = from_one(settings.keep_archive_hours, MAX_HOURS);
+                let hours = hours.ok_or("must be 1 to 8,760 hours");
+                change.keep_archive_hours = bad.take("settings.keep_archive_hours", hours);
+            }
+            "erasure_due_days" => {
+                let days = from_one(settings.erasure_due_days, MAX_DAYS);
+                let days = days.ok_or("must be 1 to 3,650 days");
+                change.erasure_due_days = bad.take("settings.erasure_due_days", days);
             }
             "unique_names" => {
                 change.unique_names = bad.take("settings.unique_names", unique_names(settings.unique_names));
@@ -107,6 +127,10 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
 fn days(days: i32) -> Result<u32, &'static str> {
     let days = u32::try_from(days).ok().filter(|days| *days <= MAX_DAYS);
     days.ok_or("must be 0 to 3,650 days")
+}
+
+fn from_one(number: i32, max: u32) -> Option<u32> {
+    u32::try_from(number).ok().filter(|number| (1..=max).contains(number))
 }
 
 fn seconds(seconds: u32) -> PbDuration {

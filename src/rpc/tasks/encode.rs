@@ -1,5 +1,7 @@
 //! Tasks as messages.
 
+use crate::domain::jobs::export;
+use crate::model::archive::Archive;
 use crate::model::task::{Item, Outcome, Progress, Task, TaskState};
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
@@ -30,15 +32,42 @@ pub(in crate::rpc) fn task(task: &Task) -> pb::Task {
             .error
             .as_ref()
             .map(|error| pb::TaskError { reason: error.reason.clone(), message: error.message.clone() }),
+        due_at: task.due_at.map(to_timestamp),
+        result: result(task),
     }
 }
 
-pub(super) fn item(item: Item) -> pb::TaskItem {
+/// What a task has made, where its kind makes anything.
+fn result(task: &Task) -> Option<pb::task::Result> {
+    let made = |name: &str| task.result.get(name).copied().unwrap_or_default();
+    match task.kind.as_str() {
+        export::KIND => Some(pb::task::Result::ExportUsers(pb::ExportUsersResult {
+            files: made(export::FILES),
+            records: made(export::RECORDS),
+            bytes: made(export::BYTES),
+        })),
+        _ => None,
+    }
+}
+
+pub(super) fn item(item: Item, archive: Option<Archive>) -> pb::TaskItem {
     pb::TaskItem {
+        file: archive.map(file),
         index: item.index,
         user_id: item.user_id,
         outcome: outcome(item.outcome).into(),
         reason: item.reason.unwrap_or_default(),
+    }
+}
+
+fn file(archive: Archive) -> pb::ExportedFile {
+    pb::ExportedFile {
+        records: archive.records,
+        bytes: archive.bytes,
+        file_name: archive.file_name(),
+        sha256: archive.sha256.unwrap_or_default(),
+        download_url: String::new(),
+        expires_at: archive.expires_at.map(to_timestamp),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `usher.v1.TaskService`.
 
 mod control;
+mod download;
 pub(super) mod encode;
 mod read;
 mod watch;
@@ -43,6 +44,15 @@ impl TaskService for Tasks {
         request: Request<pb::CancelTaskRequest>,
     ) -> RpcResult<pb::CancelTaskResponse> {
         control::cancel_task(&self.0, request).await
+    }
+
+    type DownloadResultStream = download::Parts;
+
+    async fn download_result(
+        &self,
+        request: Request<pb::DownloadResultRequest>,
+    ) -> RpcResult<download::Parts> {
+        download::download_result(&self.0, request).await
     }
 
     async fn retry_task(&self, request: Request<pb::RetryTaskRequest>) -> RpcResult<pb::RetryTaskResponse> {

@@ -41,15 +41,20 @@ pub(super) async fn list_task_items(
     request: Request<pb::ListTaskItemsRequest>,
 ) -> RpcResult<pb::ListTaskItemsResponse> {
     let (call, message) = decode::open(request)?;
-    let page = domain.list_task_items(&call, list_items(message)?).await.map_err(status::of)?;
+    let (page, mut archives) =
+        domain.list_task_items(&call, list_items(message)?).await.map_err(status::of)?;
+    let items = page.rows.into_iter().map(|item| {
+        let archive = archives.remove(&item.index);
+        encode::item(item, archive)
+    });
     Ok(answer(pb::ListTaskItemsResponse {
-        items: page.rows.into_iter().map(encode::item).collect(),
+        items: items.collect(),
         next_page_token: page.next_page_token.unwrap_or_default(),
     }))
 }
 
 fn list(message: pb::ListTasksRequest) -> Result<ListTasks, Status> {
-    let pb::ListTasksRequest { states, kinds, limit, page_token } = message;
+    let pb::ListTasksRequest { states, kinds, limit, page_token, overdue } = message;
     let mut bad = Violations::new();
     if kinds.len() > MAX_KINDS {
         bad.add("kinds", format!("must be at most {MAX_KINDS} names"));
@@ -66,6 +71,7 @@ fn list(message: pb::ListTasksRequest) -> Result<ListTasks, Status> {
         kinds,
         limit: decode::limit(limit, &mut bad),
         page_token,
+        overdue,
     };
     decode::checked(bad, Some(list))
 }

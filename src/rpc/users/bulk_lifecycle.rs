@@ -11,7 +11,8 @@ use crate::proto::v1 as pb;
 use crate::rpc::tasks::encode::task;
 use crate::rpc::{RpcResult, answer, decode, status};
 
-const MAX_IDS: usize = 10_000;
+/// Users of one task.
+pub(super) const MAX_IDS: usize = 10_000;
 
 pub(super) async fn deactivate_users(
     domain: &Domain,
@@ -62,9 +63,9 @@ pub(super) struct Asked {
 
 impl Asked {
     /// The same, with what breaks a rule noted.
-    pub(super) fn check(self, bad: &mut Violations) -> Self {
-        if !(1..=MAX_IDS).contains(&self.user_ids.len()) {
-            bad.add("user_ids", format!("must be 1 to {MAX_IDS} ids"));
+    pub(super) fn check(self, max_ids: usize, bad: &mut Violations) -> Self {
+        if !(1..=max_ids).contains(&self.user_ids.len()) {
+            bad.add("user_ids", format!("must be 1 to {max_ids} ids"));
         }
         Self {
             user_ids: self.user_ids,
@@ -77,6 +78,6 @@ impl Asked {
 
 fn command(how: Move, asked: Asked, marks: Marks) -> Result<MoveUsers, Status> {
     let mut bad = Violations::new();
-    let Asked { user_ids, created_by_id, reason, request_id } = asked.check(&mut bad);
+    let Asked { user_ids, created_by_id, reason, request_id } = asked.check(MAX_IDS, &mut bad);
     decode::checked(bad, Some(MoveUsers { how, user_ids, created_by_id, reason, marks, request_id }))
 }

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Status};
 
-use super::bulk_lifecycle::Asked;
+use super::bulk_lifecycle::{Asked, MAX_IDS};
 use crate::domain::Domain;
 use crate::domain::users::deletion::{DeleteUsers, DeletionPreview};
 use crate::model::deletion::{AskedPlan, Mode};
@@ -58,7 +58,7 @@ fn parse(message: pb::DeleteUsersRequest) -> Result<DeleteUsers, Status> {
     let channel_heir = heir("new_channel_owner_id", new_channel_owner_id, &user_ids, &mut bad);
     let call_heir = heir("new_call_owner_id", new_call_owner_id, &user_ids, &mut bad);
     let Asked { user_ids, created_by_id, reason, request_id } =
-        Asked { user_ids, created_by_id, reason, request_id: Some(request_id) }.check(&mut bad);
+        Asked { user_ids, created_by_id, reason, request_id: Some(request_id) }.check(MAX_IDS, &mut bad);
     let command = DeleteUsers { user_ids, plan, channel_heir, call_heir, created_by_id, reason, request_id };
     decode::checked(bad, Some(command))
 }

@@ -82,6 +82,8 @@ const fn history_kind(kind: HistoryKind) -> pb::UserHistoryKind {
         HistoryKind::Restored => pb::UserHistoryKind::Restored,
         HistoryKind::TokensRevoked => pb::UserHistoryKind::TokensRevoked,
         HistoryKind::RevocationCleared => pb::UserHistoryKind::RevocationCleared,
+        HistoryKind::Exported => pb::UserHistoryKind::Exported,
+        HistoryKind::ArchiveDownloaded => pb::UserHistoryKind::ArchiveDownloaded,
     }
 }
 

@@ -6,13 +6,18 @@ use async_stream::try_stream;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use super::bulk_lifecycle::Asked;
 use crate::domain::Domain;
-use crate::domain::users::export::UserExport;
+use crate::domain::users::export::{ExportUsers, UserExport};
 use crate::model::export::{ExportOptions, References, Scope};
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
 use crate::rpc::stream_end::StreamEnd;
-use crate::rpc::{MAX_ANSWER, RpcResult, decode, status};
+use crate::rpc::tasks::encode::task;
+use crate::rpc::{MAX_ANSWER, RpcResult, answer, decode, status};
+
+/// Users of one call.
+const MAX_IDS: usize = 1_000;
 
 pub(super) type Records = Pin<Box<dyn Stream<Item = Result<pb::ExportUserResponse, Status>> + Send>>;
 
@@ -29,6 +34,30 @@ pub(super) async fn export_user(
     let (user, options) = decode::checked(bad, user.zip(options))?;
     let export = domain.export_user(call, user, options).await.map_err(status::of)?;
     Ok(Response::new(Box::pin(messages(export, end))))
+}
+
+pub(super) async fn export_users(
+    domain: &Domain,
+    request: Request<pb::ExportUsersRequest>,
+) -> RpcResult<pb::ExportUsersResponse> {
+    let (call, message) = decode::open(request)?;
+    let pb::ExportUsersRequest {
+        user_ids,
+        references,
+        scope,
+        include_received,
+        created_by_id,
+        reason,
+        request_id,
+    } = message;
+    let mut bad = Violations::new();
+    let options = options(references, scope, include_received, &mut bad);
+    let asked = Asked { user_ids, created_by_id, reason, request_id: Some(request_id) };
+    let Asked { user_ids, created_by_id, reason, request_id } = asked.check(MAX_IDS, &mut bad);
+    let command = options.map(|options| ExportUsers { user_ids, options, created_by_id, reason, request_id });
+    let command = decode::checked(bad, command)?;
+    let accepted = domain.export_users(&call, command).await.map_err(status::of)?;
+    Ok(answer(pb::ExportUsersResponse { task: Some(task(&accepted)) }))
 }
 
 /// What is to be exported, and how.

@@ -120,6 +120,13 @@ impl UserService for Users {
         export::export_user(&self.0, request).await
     }
 
+    async fn export_users(
+        &self,
+        request: Request<pb::ExportUsersRequest>,
+    ) -> RpcResult<pb::ExportUsersResponse> {
+        export::export_users(&self.0, request).await
+    }
+
     async fn connect_user(
         &self,
         request: Request<pb::ConnectUserRequest>,

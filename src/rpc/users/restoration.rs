@@ -2,7 +2,7 @@
 
 use tonic::Request;
 
-use super::bulk_lifecycle::Asked;
+use super::bulk_lifecycle::{Asked, MAX_IDS};
 use crate::domain::Domain;
 use crate::domain::users::restoration::RestoreUsers;
 use crate::model::violation::Violations;
@@ -18,7 +18,7 @@ pub(super) async fn restore_users(
     let pb::RestoreUsersRequest { user_ids, created_by_id, reason, request_id } = message;
     let mut bad = Violations::new();
     let Asked { user_ids, created_by_id, reason, request_id } =
-        Asked { user_ids, created_by_id, reason, request_id: Some(request_id) }.check(&mut bad);
+        Asked { user_ids, created_by_id, reason, request_id: Some(request_id) }.check(MAX_IDS, &mut bad);
     let command = RestoreUsers { user_ids, created_by_id, reason, request_id };
     let command = decode::checked(bad, Some(command))?;
     let accepted = domain.restore_users(&call, command).await.map_err(status::of)?;

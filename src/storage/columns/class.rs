@@ -29,6 +29,8 @@ pub enum Trace {
     Item,
     /// The row goes with the user's by itself.
     Cascade,
+    /// The archive goes that is the user's, or names it.
+    Archive,
 }
 
 /// What becomes of something that is made of the ids or the data of users when one of them is deleted without a

@@ -194,57 +194,61 @@ const fn field(name: &'static str, column: &'static str, form: Form) -> Field {
 }
 
 /// Text under the column's own name.
-pub(super) const fn text(column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn text(column: &'static str) -> Field {
     field(column, column, Form::Text)
 }
 
 /// Text under another name.
-pub(super) const fn text_as(name: &'static str, column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn text_as(name: &'static str, column: &'static str) -> Field {
     field(name, column, Form::Text)
 }
 
 /// A time under the column's own name.
-pub(super) const fn time(column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn time(column: &'static str) -> Field {
     field(column, column, Form::Time)
 }
 
 /// True or false under the column's own name.
-pub(super) const fn flag(column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn flag(column: &'static str) -> Field {
     field(column, column, Form::Flag)
 }
 
 /// A number under the column's own name.
-pub(super) const fn number(column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn number(column: &'static str) -> Field {
     field(column, column, Form::Number)
 }
 
 /// JSON under the column's own name.
-pub(super) const fn json(column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn json(column: &'static str) -> Field {
     field(column, column, Form::Json)
 }
 
 /// A user under another name.
-pub(super) const fn person(name: &'static str, column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn person(name: &'static str, column: &'static str) -> Field {
     field(name, column, Form::Person)
 }
 
 /// Any form under another name.
-pub(super) const fn as_form(name: &'static str, column: &'static str, form: Form) -> Field {
+pub(in crate::storage::columns) const fn as_form(
+    name: &'static str,
+    column: &'static str,
+    form: Form,
+) -> Field {
     field(name, column, form)
 }
 
 /// A part of another field.
-pub(super) const fn part(column: &'static str) -> Field {
+pub(in crate::storage::columns) const fn part(column: &'static str) -> Field {
     field("", column, Form::Part)
 }
 
 /// The same in every record.
-pub(super) const fn always(name: &'static str, value: &'static str) -> Field {
+pub(in crate::storage::columns) const fn always(name: &'static str, value: &'static str) -> Field {
     field(name, "", Form::Always(value))
 }
 
 /// What an expression selects. `column` is what of it is in the register.
-pub(super) const fn selected(
+pub(in crate::storage::columns) const fn selected(
     name: &'static str,
     column: &'static str,
     sql: &'static str,

@@ -20,7 +20,7 @@ use crate::storage::entity::{import as imports, import_refusal, import_waiting, 
 use crate::storage::import::{delete_waiting, insert_refusals, lock_import, update_import};
 use crate::storage::row::UserMarks;
 use crate::storage::upsert::{Stored, write_rows};
-use crate::storage::{Db, StoreError, Tx};
+use crate::storage::{Db, StoreError, Tx, archives};
 
 /// Flags on the user: the one place where a column names a user only now and then.
 fn flags_on(scope: &Scope) -> Condition {
@@ -84,6 +84,7 @@ async fn erase_one(
         Trace::Row => return delete_some(tx, table, which, limit).await,
         Trace::Listed => return erase_listed(tx, scope, table, column, limit).await,
         Trace::Item => return super::tasks::erase_items(tx, scope, limit).await,
+        Trace::Archive => return erase_archives(tx, scope, table, limit).await,
         Trace::History => return super::history::erase(tx, scope, limit).await,
         Trace::Asker(words) => {
             return super::history::erase_author(tx, scope, (table, column, words), limit).await;
@@ -103,6 +104,16 @@ async fn erase_one(
         Trace::Pseudonym => &scope.stand_ins.pseudonym,
     };
     replace_some(tx, table, column, Expr::val(stand_in.as_str()), which, limit).await
+}
+
+/// Removes archives of the user, or that name it, in strides of their own: chunks are large.
+async fn erase_archives(tx: &Tx, scope: &Scope, table: &'static str, limit: u64) -> Result<u64, StoreError> {
+    let Some(archive) = archives::find_of_user(tx, scope.app, table, &scope.user).await? else {
+        return Ok(0);
+    };
+    archives::delete_some(tx, archive).await?;
+    // The batch ends here: there may be more.
+    Ok(limit)
 }
 
 /// Takes the user out of lists. One that names it alone, and means everybody when it is empty, must not

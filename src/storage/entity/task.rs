@@ -45,6 +45,10 @@ pub struct Model {
     /// By the database's clock: not to be claimed before.
     pub run_after: i64,
     pub accepted_seq: i64,
+    pub due_at: Option<i64>,
+    /// Counts by name; null before there are any.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub result: Option<Json>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

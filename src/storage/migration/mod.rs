@@ -16,6 +16,7 @@ mod m0008_task_lease;
 mod m0009_erased_channels;
 mod m0010_history;
 mod m0011_import_content;
+mod m0012_export;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_erased_channels::Migration),
             Box::new(m0010_history::Migration),
             Box::new(m0011_import_content::Migration),
+            Box::new(m0012_export::Migration),
         ]
     }
 }

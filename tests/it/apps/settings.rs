@@ -20,10 +20,13 @@ fn settings() -> pb::AppSettings {
         token_audience: "chat".to_owned(),
         retention_days: 90,
         history_retention_days: 30,
+        export_retention_days: 7,
+        keep_archive_hours: 1,
+        erasure_due_days: 14,
     }
 }
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 12] = [
     "guests_enabled",
     "guest_retention_days",
     "unique_names",
@@ -33,6 +36,9 @@ const ALL: [&str; 9] = [
     "token_audience",
     "retention_days",
     "history_retention_days",
+    "export_retention_days",
+    "keep_archive_hours",
+    "erasure_due_days",
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
@@ -51,6 +57,9 @@ fn defaults() -> pb::AppSettings {
         token_audience: String::new(),
         retention_days: 0,
         history_retention_days: 1_095,
+        export_retention_days: 30,
+        keep_archive_hours: 24,
+        erasure_due_days: 30,
     }
 }
 
@@ -105,6 +114,9 @@ each_backend! {
                     token_audience: "a\0".to_owned(),
                     retention_days: -1,
                     history_retention_days: 3_651,
+                    export_retention_days: 0,
+                    keep_archive_hours: 8_761,
+                    erasure_due_days: -1,
                     ..settings()
                 },
                 Some(mask(&ALL[3..])),
@@ -115,6 +127,9 @@ each_backend! {
                     "settings.token_audience",
                     "settings.retention_days",
                     "settings.history_retention_days",
+                    "settings.export_retention_days",
+                    "settings.keep_archive_hours",
+                    "settings.erasure_due_days",
                 ],
             ),
             (

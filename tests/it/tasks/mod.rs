@@ -3,6 +3,8 @@
 mod clocks;
 mod control;
 mod crash;
+mod export;
+mod export_crash;
 mod failure;
 mod fencing;
 mod items;

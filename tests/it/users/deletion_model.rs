@@ -256,6 +256,7 @@ impl Deletion<'_> {
                     | Trace::History
                     | Trace::Cascade
                     | Trace::Pseudonym
+                    | Trace::Archive
                     | Trace::Item => {
                         rows.retain(|row| !self.is_of(row, column));
                         continue;

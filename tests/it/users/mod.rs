@@ -9,7 +9,7 @@ mod deletion_matrix;
 mod deletion_model;
 mod erasure;
 mod erasure_shared;
-mod export;
+pub(crate) mod export;
 mod get;
 mod guests;
 mod history;

@@ -1,0 +1,39 @@
+//! Archives that exports make.
+
+use super::clock::Timestamp;
+use super::id::{AppId, TaskId};
+
+/// The name of an archive: its task, and the index of its user's item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ArchiveId {
+    pub app: AppId,
+    pub task: TaskId,
+    pub index: i32,
+}
+
+/// An archive as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Its name.
+    pub id: ArchiveId,
+    /// Whose data it holds.
+    pub user_id: String,
+    /// Records of the user in it.
+    pub records: i64,
+    /// Its length so far.
+    pub bytes: i64,
+    /// Of all its bytes, in hexadecimal; none before it is whole.
+    pub sha256: Option<String>,
+    /// When it is deleted.
+    pub expires_at: Option<Timestamp>,
+    /// When its last download began.
+    pub downloaded_at: Option<Timestamp>,
+}
+
+impl Archive {
+    /// What a downloaded file is called. It holds no id: files are passed on by mail.
+    pub fn file_name(&self) -> String {
+        format!("export-{}-{}.jsonl.gz", self.id.task, self.id.index)
+    }
+}
