@@ -7,6 +7,7 @@
 mod app;
 mod connect;
 mod credential;
+mod export;
 mod failure;
 mod healthcheck;
 mod import;
@@ -55,6 +56,8 @@ enum Verb {
     Token(token::Token),
     /// Imports users and content from a file: a JSON array or JSON lines.
     Import(import::Import),
+    /// Exports everything about users, and checks archives of users.
+    Export(export::Export),
     /// Finds, reads, writes, deletes and restores users.
     Users(users::Users),
     /// Lists, watches, cancels and retries tasks.
@@ -91,6 +94,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::MasterKey(master_key) => block_on(master_key.run()),
         Verb::Token(token) => block_on(token.run()),
         Verb::Import(import) => block_on(import.run()),
+        Verb::Export(export) => block_on(export.run()),
         Verb::Users(users) => block_on(users.run()),
         Verb::Task(task) => block_on(task.run()),
         Verb::Healthcheck(healthcheck) => block_on(healthcheck.run()),
@@ -172,6 +176,7 @@ mod tests {
             "usher token user ada --validity 5m --claims {}",
             "usher token verify -",
             "usher import users.jsonl --mode insert --import-id x",
+            "usher export --verify a.jsonl.gz b.jsonl.gz --json",
             "usher users query {} --sort name:desc --limit 5 --json",
             "usher users get ada grace --deleted",
             "usher users upsert users.json",

@@ -8,9 +8,11 @@ mod envelope;
 mod names;
 mod reader;
 mod record;
+mod register;
 mod sweep;
 
 pub use self::download::Download;
 pub use self::envelope::Header;
 pub use self::names::Names;
 pub use self::reader::{Batch, Pace, Position, Reader};
+pub use self::register::own_field;
