@@ -10,6 +10,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
 
+use crate::server::StartError;
+
 /// Exit codes; see the table at [`super`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -52,6 +54,11 @@ impl Failure {
     /// The caller asked for something that cannot be.
     pub(super) fn usage(text: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, text: text.into() }
+    }
+
+    /// The server, or a command on its database, could not start.
+    pub(super) fn start(err: &StartError) -> Self {
+        if err.is_setting() { Self::usage(err.to_string()) } else { Self::failed(err.to_string()) }
     }
 
     /// It was tried and did not work.

@@ -40,7 +40,7 @@ impl Maintenance {
             lost = lost.take().or(shown.err());
         };
         let done = admin::maintain(&self.settings.0, self.wait, &mut told).await;
-        done.map_err(|err| Failure::failed(err.to_string()))?;
+        done.map_err(|err| Failure::start(&err))?;
         lost.map_or(Ok(exit), Err)
     }
 }

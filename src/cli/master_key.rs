@@ -66,7 +66,7 @@ impl MasterKey {
 impl Rotate {
     async fn run(self) -> Outcome {
         let rotated = admin::rotate_master_key(&self.settings.0, self.new_master_key_file.as_deref()).await;
-        let finished = match rotated.map_err(|err| Failure::failed(err.to_string()))? {
+        let finished = match rotated.map_err(|err| Failure::start(&err))? {
             MasterKeyRotation::Done(file) => {
                 output::note(format_args!(
                     "{} holds the new master key: keep a copy of it. The old one opens nothing any more once the \
@@ -96,7 +96,7 @@ impl Rotate {
 impl Retire {
     async fn run(self) -> Outcome {
         let retired = admin::retire_master_keys(&self.settings.0).await;
-        let retired = retired.map_err(|err| Failure::failed(err.to_string()))?;
+        let retired = retired.map_err(|err| Failure::start(&err))?;
         if self.json {
             output::json(&json!({"retired": retired}))?;
         } else {

@@ -14,7 +14,7 @@ pub(super) struct Migrate {
 
 impl Migrate {
     pub(super) async fn run(self) -> Outcome {
-        admin::migrate(&self.settings.0).await.map_err(|err| Failure::failed(err.to_string()))?;
+        admin::migrate(&self.settings.0).await.map_err(|err| Failure::start(&err))?;
         Ok(Exit::Success)
     }
 }

@@ -22,6 +22,6 @@ impl Serve {
         runtime
             .block_on(crate::server::run(self.settings.0))
             .map(|()| Exit::Success)
-            .map_err(|err| Failure::failed(err.to_string()))
+            .map_err(|err| Failure::start(&err))
     }
 }

@@ -59,6 +59,12 @@ pub enum Error {
     /// The task has not failed.
     #[error("only a failed task can be retried")]
     TaskNotFailed,
+    /// The app has as many keys as can verify.
+    #[error("the app {app} has as many keys as can verify at a time; retire one first")]
+    TooManyKeys {
+        /// Its name.
+        app: String,
+    },
     /// The archive is being written.
     #[error("the archive is not complete yet; wait for its item with WatchTask")]
     ExportNotReady,

@@ -104,6 +104,7 @@ fn reason_of(err: &Error) -> Reason {
         Error::TaskNotFound => Reason::TaskNotFound,
         Error::TaskFinished => Reason::TaskFinished,
         Error::TaskNotFailed => Reason::TaskNotFailed,
+        Error::TooManyKeys { .. } => Reason::TooManyKeys,
         Error::ExportNotReady => Reason::ExportNotReady,
         Error::ExportGone | Error::DownloadGone => Reason::ExportGone,
         Error::Conflict(_) | Error::Store(StoreError::Conflict) => Reason::Conflict,

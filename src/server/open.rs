@@ -46,6 +46,14 @@ pub enum StartError {
     Other(String),
 }
 
+impl StartError {
+    /// Whether a setting is wrong, and not the world.
+    pub const fn is_setting(&self) -> bool {
+        use postgres::OpenError::{NoWayPastPooler, Url};
+        matches!(self, Self::Config(_) | Self::Postgres(Url(_) | NoWayPastPooler))
+    }
+}
+
 /// An open database, up to date, and the vault over its secrets.
 pub(super) struct Opened {
     pub(super) store: Store,

@@ -87,6 +87,12 @@ pub enum Outage {
     /// A later version of usher has changed its tables.
     #[error("a newer version of usher has set it up: start that version, or a later one")]
     NewerSchema,
+    /// Another program has a table, an index or a column of a name that usher needs.
+    #[error(
+        "a table, index or sequence of another program has a name that usher needs: give usher a database or a \
+         schema of its own"
+    )]
+    InTheWay,
     /// The file that is served is no longer the file of its name.
     #[error("its file was removed or replaced")]
     Replaced,

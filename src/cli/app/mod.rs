@@ -11,7 +11,6 @@ use serde_json::json;
 use super::failure::{Exit, Failure, Outcome};
 use super::settings::Settings;
 use super::{output, text};
-use crate::server::StartError;
 use crate::server::admin::{self, ShownKey};
 
 #[derive(Debug, Args)]
@@ -100,7 +99,7 @@ impl Create {
     async fn run(self) -> Outcome {
         let Self { name, made: MadeKey { kid, secret_file, json, settings } } = self;
         let key = admin::create_app(&settings.0, &name, kid.as_deref(), secret_file.as_deref()).await;
-        print(&name, &key.map_err(failure)?, json)
+        print(&name, &key.map_err(|err| Failure::start(&err))?, json)
     }
 }
 
@@ -108,7 +107,7 @@ impl NewKey {
     async fn run(self) -> Outcome {
         let Self { name, made: MadeKey { kid, secret_file, json, settings } } = self;
         let key = admin::new_key(&settings.0, &name, kid.as_deref(), secret_file.as_deref()).await;
-        print(&name, &key.map_err(failure)?, json)
+        print(&name, &key.map_err(|err| Failure::start(&err))?, json)
     }
 }
 
@@ -122,17 +121,9 @@ fn print(name: &str, key: &ShownKey, as_json: bool) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn failure(err: StartError) -> Failure {
-    match err {
-        StartError::Config(err) => Failure::usage(err.0),
-        err => Failure::failed(err.to_string()),
-    }
-}
-
 impl List {
     async fn run(self) -> Outcome {
-        let apps =
-            admin::list_apps(&self.settings.0).await.map_err(|err| Failure::failed(err.to_string()))?;
+        let apps = admin::list_apps(&self.settings.0).await.map_err(|err| Failure::start(&err))?;
         if self.json {
             for app in apps {
                 output::json(&json!({"name": app.name, "keys": app.keys, "created_at": app.created_at}))?;

@@ -10,7 +10,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
 use crate::model::reason::Reason;
 use crate::storage::entity::app_key;
-use crate::storage::{Tx, apps};
+use crate::storage::{Tx, apps, settings};
 
 /// Keys of an app that can verify at a time.
 pub const MAX_VERIFYING: usize = 20;
@@ -87,7 +87,7 @@ impl Domain {
                 async move {
                     let verifying = verifying(apps::lock_keys(&tx, app).await?);
                     if verifying.len() >= MAX_VERIFYING {
-                        return Err(Error::state("app", Reason::TooManyKeys));
+                        return Err(Error::TooManyKeys { app: settings::get_app(&tx, app).await?.name });
                     }
                     if signing {
                         apps::update_signing(&tx, app, None).await?;

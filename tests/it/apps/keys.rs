@@ -172,7 +172,7 @@ each_backend! {
         }
         let refused = server.apps().create_key(pb::CreateKeyRequest::default()).await;
         let refused = refused.refused(Code::FailedPrecondition, "TOO_MANY_KEYS");
-        assert!(refused.message().starts_with("app: the app has as many keys"), "{}", refused.message());
+        assert!(refused.message().starts_with("the app default has as many keys"), "{}", refused.message());
         let signing: Vec<_> = list(&server).await.into_iter().filter(|key| key.signing).collect();
         assert_eq!(signing.len(), 1);
         retire(&server, &signing[0].kid).await;

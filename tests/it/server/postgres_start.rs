@@ -97,6 +97,46 @@ on_postgres! {
         assert_eq!(tables.len(), 1, "nothing was made: {tables:?}");
     }
 
+    async fn whatever_another_program_has_in_the_way_is_refused_with_a_sentence(backend: Backend) {
+        let (place, url) = (backend.place(), backend.url().unwrap().to_owned());
+        for (made, named, unmade) in [
+            ("CREATE TABLE seaql_migrations (version varchar PRIMARY KEY, applied_at bigint NOT NULL)",
+                "", "DROP TABLE seaql_migrations"),
+            ("CREATE TABLE seaql_migrations (id integer)", "table seaql_migrations", "DROP TABLE seaql_migrations"),
+            ("CREATE TABLE distinct_ends (id integer)", "table distinct_ends", "DROP TABLE distinct_ends"),
+            ("CREATE TABLE export_chunks (id integer)", "table export_chunks", "DROP TABLE export_chunks"),
+            ("CREATE VIEW user_history AS SELECT 1", "table user_history", "DROP VIEW user_history"),
+            ("CREATE SEQUENCE tasks", "table tasks", "DROP SEQUENCE tasks"),
+        ] {
+            backend.meddle(&place, made).await;
+            if named.is_empty() {
+                backend.meddle(&place, "INSERT INTO seaql_migrations VALUES ('m20220101_of_another', 1)").await;
+            }
+            let said = refusal(&backend, &url).await;
+            assert!(said.contains(named) && said.contains("of another program"), "{made}: {said}");
+            backend.meddle(&place, unmade).await;
+        }
+        backend.meddle(&place, "CREATE TABLE other (id integer)").await;
+        backend.meddle(&place, "CREATE INDEX activities_user ON other (id)").await;
+        let said = refusal(&backend, &url).await;
+        assert!(said.contains("of another program has a name that usher needs"), "{said}");
+        backend.meddle(&place, "DROP TABLE other").await;
+        assert!(backend.launch().database(&url).try_start().await.is_ok());
+    }
+
+    async fn a_wrong_setting_ends_with_2_and_a_wrong_world_with_1(backend: Backend) {
+        let url = backend.url().unwrap().to_owned();
+        for (url, code) in [
+            (with(&url, "sslmode=banana"), 2),
+            ("mysql://here".to_owned(), 2),
+            ("sqlite:d.db?foo=1".to_owned(), 2),
+            (format!("{url}_absent"), 1),
+        ] {
+            let (status, said) = backend.launch().database(&url).try_start().await.err().expect("it is refused");
+            assert_eq!(status.code(), Some(code), "{url}: {said}");
+        }
+    }
+
     async fn missing_rights_are_named_with_their_grant(backend: Backend) {
         let place = backend.place();
         let role = format!("poor_{}", std::process::id());
@@ -105,7 +145,7 @@ on_postgres! {
         backend.meddle(&place, &format!("CREATE ROLE {role} LOGIN")).await;
 
         let said = refusal(&backend, &url).await;
-        assert!(said.contains("GRANT USAGE"), "{said}");
+        assert!(said.contains("GRANT USAGE") && said.contains(&role) && said.contains("public"), "{said}");
         backend.meddle(&place, &format!("GRANT USAGE ON SCHEMA public TO {role}")).await;
         let said = refusal(&backend, &url).await;
         assert!(said.contains(&format!("GRANT CREATE ON SCHEMA public TO {role}")), "{said}");

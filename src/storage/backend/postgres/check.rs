@@ -6,9 +6,12 @@ use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, R
 
 use super::connect::IS_READ_ONLY;
 use super::url::UrlError;
+use crate::storage::columns::TABLES;
 use crate::storage::{Outage, StoreError};
 
 const MIN_VERSION: i32 = 130_000;
+/// The migration that every database of usher has.
+const FIRST: &str = "m0001_first";
 
 /// Why PostgreSQL cannot be used. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +58,10 @@ pub enum OpenError {
     )]
     ReadOnly,
     #[error(
-        "no schema of the search_path is there and may be used: create one, run GRANT USAGE on it, or name \
-             another one in the search_path"
+        "no schema of the search_path ({path}) is there and may be used: create one, run GRANT USAGE, CREATE ON \
+             SCHEMA for it TO {user}, or name another one in the search_path"
     )]
-    NoSchema,
+    NoSchema { path: String, user: String },
     #[error("the right to create tables is missing: run GRANT CREATE ON SCHEMA {schema} TO {user}")]
     MayNotCreate { schema: String, user: String },
     #[error(
@@ -112,6 +115,7 @@ async fn look(connection: &mut PgConnection) -> Result<(), OpenError> {
         "SELECT current_setting('server_version_num')::integer AS version, \
          current_setting('server_encoding') AS encoding, {IS_READ_ONLY} AS read_only, \
          quote_ident(current_schema()) AS schema, quote_ident(current_user) AS user, \
+         current_setting('search_path') AS path, \
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create"
     );
     let row = one(connection, &sql).await?;
@@ -124,8 +128,10 @@ async fn look(connection: &mut PgConnection) -> Result<(), OpenError> {
         return Err(OpenError::ReadOnly);
     }
     let schema: Option<String> = row.try_get("schema")?;
-    let schema = schema.ok_or(OpenError::NoSchema)?;
     let user: String = row.try_get("user")?;
+    let Some(schema) = schema else {
+        return Err(OpenError::NoSchema { path: row.try_get("path")?, user });
+    };
     if !row.try_get::<bool, _>("may_create")? {
         return Err(OpenError::MayNotCreate { schema, user });
     }
@@ -143,30 +149,54 @@ async fn look_at_tables(
     schema: String,
     user: String,
 ) -> Result<(), OpenError> {
-    let ours = "SELECT count(*) > 0 AS are_ours FROM pg_class \
-                WHERE relnamespace = current_schema()::regnamespace AND relname = 'seaql_migrations'";
-    let are_ours: bool = one(connection, ours).await?.try_get("are_ours")?;
-    let unusable = if are_ours {
-        "AND relkind = 'r' AND relowner = (SELECT relowner FROM pg_class WHERE relname = 'seaql_migrations' \
-         AND relnamespace = current_schema()::regnamespace) \
-         AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') \
-         AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
-    } else {
-        "AND relname IN ('apps', 'app_keys', 'users', 'user_blocks', 'tasks', 'task_items', 'imports', \
-         'import_refusals', 'import_waiting', 'sessions', 'calls', 'call_members', 'call_marks', 'master_keys', \
-         'name_turns', 'user_terms', 'channels', 'channel_members', 'channel_marks', 'messages', 'reactions', \
-         'future_channel_bans', 'feeds', 'activities', 'activity_feeds', 'comments', 'feed_reactions', \
-         'follows', 'flags', 'devices', 'named_users', 'deletion_targets', 'deletion_heirs', 'erased_users')"
-    };
+    if are_ours(connection, &schema).await? {
+        let unusable = "AND relkind = 'r' AND relowner = (SELECT relowner FROM pg_class \
+             WHERE relname = 'seaql_migrations' AND relnamespace = current_schema()::regnamespace) \
+             AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') \
+             AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))";
+        let table = first_table(connection, unusable).await?;
+        return table.map_or(Ok(()), |table| Err(OpenError::MayNotUse { table, schema, user }));
+    }
+    let names: Vec<String> = TABLES.iter().map(|table| format!("'{}'", table.name)).collect();
+    let taken = format!("AND relname IN ({})", names.join(", "));
+    let table = first_table(connection, &taken).await?;
+    table.map_or(Ok(()), |table| Err(OpenError::Foreign { table, schema }))
+}
+
+/// Whether usher has been here before. The table of migrations has a name that other programs use, too.
+async fn are_ours(connection: &mut PgConnection, schema: &str) -> Result<bool, OpenError> {
+    let columns = "SELECT count(*) AS columns FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                   WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = 'seaql_migrations' \
+                   AND a.attname IN ('version', 'applied_at') AND NOT a.attisdropped";
+    let is_there = "AND relname = 'seaql_migrations'";
+    if first_table(connection, is_there).await?.is_none() {
+        return Ok(false);
+    }
+    let foreign = || OpenError::Foreign { table: "seaql_migrations".to_owned(), schema: schema.to_owned() };
+    if one(connection, columns).await?.try_get::<i64, _>("columns")? != 2 {
+        return Err(foreign());
+    }
+    let versions = "SELECT has_table_privilege('seaql_migrations', 'SELECT') AS may_read";
+    if !one(connection, versions).await?.try_get("may_read")? {
+        return Ok(true);
+    }
+    let versions = format!(
+        "SELECT count(*) > 0 AS any, coalesce(bool_or(version = '{FIRST}'), false) AS ours FROM seaql_migrations"
+    );
+    let row = one(connection, &versions).await?;
+    match (row.try_get("any")?, row.try_get("ours")?) {
+        (true, false) => Err(foreign()),
+        (_, ours) => Ok(ours),
+    }
+}
+
+/// The first by name that meets a condition.
+async fn first_table(connection: &mut PgConnection, condition: &str) -> Result<Option<String>, OpenError> {
     let sql = format!(
         "SELECT (SELECT quote_ident(relname) FROM pg_class \
-         WHERE relnamespace = current_schema()::regnamespace {unusable} ORDER BY relname LIMIT 1) AS table"
+         WHERE relnamespace = current_schema()::regnamespace {condition} ORDER BY relname LIMIT 1) AS table"
     );
-    match (one(connection, &sql).await?.try_get("table")?, are_ours) {
-        (None, _) => Ok(()),
-        (Some(table), true) => Err(OpenError::MayNotUse { table, schema, user }),
-        (Some(table), false) => Err(OpenError::Foreign { table, schema }),
-    }
+    Ok(one(connection, &sql).await?.try_get("table")?)
 }
 
 async fn one(connection: &mut PgConnection, sql: &str) -> Result<PgRow, OpenError> {

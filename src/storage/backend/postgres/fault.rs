@@ -25,6 +25,8 @@ pub(in crate::storage) fn of_sqlstate(code: &str) -> (Meaning, bool) {
         "25P03" | "25P04" | "40003" | "57P05" => outage(Outage::ConnectionLost),
         "3D000" | "57P04" => outage(Outage::NoSuchDatabase),
         "42501" => outage(Outage::NotAllowed),
+        // No statement but those of migrations makes tables.
+        "42701" | "42710" | "42P07" => outage(Outage::InTheWay),
         "53100" => outage(Outage::DiskFull),
         "55000" => outage(Outage::TakesNoConnections),
         "58030" => outage(Outage::DiskError),
@@ -92,7 +94,7 @@ Bug kept: 22032 22033 22034 22035 22036 22037 22038 22039 2203A 2203B 2203C 2203
 Bug kept: 23000 23001 23502 23514 23P01 24000 27000 2B000 2BP01 2F000 2F005 2F002 2F003 2F004\n\
 Bug kept: 34000 38000 38001 38002 38003 38004 39000 39001 39004 39P01 39P02 39P03 40002 42000 42601\n\
 Bug kept: 42846 42803 42P20 42P19 42830 42602 42622 42939 42804 42P18 42P21 42P22 42809 428C9 42703\n\
-Bug kept: 42883 42P01 42P02 42704 42701 42P03 42P04 42723 42P06 42P07 42712 42710 42702 42725 42P08\n\
+Bug kept: 42883 42P01 42P02 42704 42P03 42P04 42723 42P06 42712 42702 42725 42P08\n\
 Bug kept: 42P09 42P10 42611 42P11 42P12 42P13 42P14 42P15 42P16 42P17 44000 54000 54001 54011 54023\n\
 Bug kept: 55P02 55P04 HV000 HV005 HV002 HV010 HV021 HV024 HV007 HV008 HV004 HV006 HV091 HV00B HV00C\n\
 Bug kept: HV00D HV090 HV00A HV009 HV014 HV001 HV00P HV00J HV00K HV00Q HV00R HV00L HV00M HV00N P0000\n\
@@ -110,6 +112,7 @@ Unavailable(NoSchema) discarded: 3F000\n\
 Conflict kept: 23503 40000 40001 40P01 55006 55P03 72000\n\
 Unavailable(NotAllowed) discarded: 42501\n\
 Unavailable(OutOfResources) discarded: 53000 53200 53300 53400\n\
+Unavailable(InTheWay) discarded: 42701 42710 42P07\n\
 Unavailable(DiskFull) discarded: 53100\n\
 Unavailable(TakesNoConnections) discarded: 55000 F0000 F0001\n\
 Unavailable(ShuttingDown) discarded: 57000 57P01 57P02 57P03\n\
