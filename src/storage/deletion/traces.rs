@@ -52,7 +52,8 @@ pub(super) async fn erase(tx: &Tx, scope: &Scope, after: &str, limit: u64) -> Re
             return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
         }
     }
-    for (at, (table, column, trace)) in traces().enumerate().skip(first) {
+    for at in list_traces(tx, scope, first).await? {
+        let Some((table, column, trace)) = traces().nth(at) else { continue };
         rows += erase_one(tx, scope, table, column, trace, limit).await?;
         if rows >= limit {
             return Ok(Stride { rows, looked: 0, next: Next::After(at.to_string()) });
@@ -176,13 +177,32 @@ async fn insert_ghost(tx: &Tx, scope: &Scope) -> Result<(), StoreError> {
 
 /// Whether anything but its row names the user.
 pub(super) async fn is_named(db: &Db, scope: &Scope) -> Result<bool, StoreError> {
-    for (table, column, trace) in traces() {
-        let counts = !matches!(trace, Trace::Itself | Trace::Cascade);
-        if counts && any(db, table, where_is(scope.app, column, &scope.user)).await? {
-            return Ok(true);
+    Ok(!list_traces(db, scope, 0).await?.is_empty() || any(db, "flags", flags_on(scope)).await?)
+}
+
+/// The numbers of the columns from `first` on that name the user, in order. One statement: most users are named in
+/// few of them.
+async fn list_traces(db: &Db, scope: &Scope, first: usize) -> Result<Vec<usize>, StoreError> {
+    let counts = |trace| !matches!(trace, Trace::Itself | Trace::Cascade);
+    let looked: Vec<_> =
+        traces().enumerate().skip(first).filter(|(_, (_, _, trace))| counts(*trace)).collect();
+    let mut select = Query::select();
+    for (_, (table, column, _)) in &looked {
+        let named = Query::select()
+            .expr(Expr::cust("1"))
+            .from(*table)
+            .cond_where(where_is(scope.app, column, &scope.user))
+            .take();
+        select.expr(Expr::exists(named));
+    }
+    let Some(row) = db.query_one(&select).await? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (at, (number, _)) in looked.iter().enumerate() {
+        if row.try_get_by_index::<bool>(at)? {
+            found.push(*number);
         }
     }
-    any(db, "flags", flags_on(scope)).await
+    Ok(found)
 }
 
 /// Refuses items of imports that wait and name the user.

@@ -1,7 +1,7 @@
 //! A connection beside the pool, which is free when the pool is not: it ends statements whose callers are
 //! gone, finds connections whose answers will not come, and tells whether the database can be used.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the watch looks, and how long a statement may take before it is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 const SUSPECT: Duration = Duration::from_millis(500);
+/// Looks after which it is given up.
+const LOOKS: u32 = 4;
 
 /// The connection; made when it is needed first, and again when it failed.
 pub(super) struct Control {
@@ -137,10 +139,10 @@ async fn answer(
 }
 
 /// Gives up connections whose answers will not come: the server process behind them works on nothing, seen
-/// twice. A host or a switch that went away without a word closes no connection, and TCP alone waits for
+/// [`LOOKS`] times in a row, so that an answer that has come and was not read yet, on a busy machine, is not lost. A host or a switch that went away without a word closes no connection, and TCP alone waits for
 /// many minutes. Ends with the pool.
 pub(super) async fn watch(pool: Weak<Inner>) {
-    let mut seen: HashSet<(i32, u64)> = HashSet::new();
+    let mut seen: HashMap<(i32, u64), u32> = HashMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(pool) = pool.upgrade() else { return };
@@ -152,16 +154,17 @@ pub(super) async fn watch(pool: Weak<Inner>) {
         };
         // Without an answer nothing is known.
         let Ok(active) = active else { continue };
-        let mut silent = HashSet::new();
+        let mut silent = HashMap::new();
         for (pulse, sent) in waiting {
             let process = pulse.process();
             if active.contains(&process) || pulse.waiting(Duration::ZERO) != Some(sent) {
                 continue;
             }
-            if seen.contains(&(process, sent)) {
+            let looks = seen.get(&(process, sent)).copied().unwrap_or_default() + 1;
+            if looks >= LOOKS {
                 pulse.lost.cancel();
             } else {
-                silent.insert((process, sent));
+                silent.insert((process, sent), looks);
             }
         }
         seen = silent;

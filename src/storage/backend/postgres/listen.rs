@@ -20,9 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn start(options: PgConnectOptions) -> mpsc::Receiver<Signal> {
     let (signals, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
+        let mut listens = true;
         while !signals.is_closed() {
             tokio::select! {
-                lost = forward(&options, &signals) => if let Err(err) = lost {
+                lost = forward(&options, &signals, &mut listens) => if let Err(err) = lost
+                    // Said once, however often it is tried.
+                    && std::mem::take(&mut listens)
+                {
                     tracing::warn!(error = %err, "lost the connection that listens; connecting again");
                 },
                 () = signals.closed() => return,
@@ -33,13 +37,19 @@ pub(super) fn start(options: PgConnectOptions) -> mpsc::Receiver<Signal> {
     receiver
 }
 
-async fn forward(options: &PgConnectOptions, signals: &mpsc::Sender<Signal>) -> Result<(), StoreError> {
+/// Forwards until the connection is lost; `listens` is set once it listens.
+async fn forward(
+    options: &PgConnectOptions,
+    signals: &mpsc::Sender<Signal>,
+    listens: &mut bool,
+) -> Result<(), StoreError> {
     let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
     let pool = pool.acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     // Another connection is another turn of the loop, which says so.
     listener.eager_reconnect(false);
     answered(listener.listen_all(TOPICS.map(Topic::channel))).await?;
+    *listens = true;
     // Whatever was told before now was not heard.
     signals.send(Signal::Gap).await.ok();
     loop {
