@@ -18,6 +18,24 @@ pub enum Mode {
     Hard,
 }
 
+/// What becomes of the archives of a user who is erased.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Archives {
+    /// They go with the user.
+    #[default]
+    Now,
+    /// They stay until they expire.
+    AtExpiry,
+}
+
+impl Archives {
+    /// Whether they go: what is not written is as earlier versions had it.
+    fn are_to_go(&self) -> bool {
+        *self == Self::Now
+    }
+}
+
 /// What to do with users and with what they made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "documented at the proto message")]
@@ -28,6 +46,8 @@ pub struct DeletePlan {
     pub calls: Mode,
     pub activities: Mode,
     pub files: bool,
+    #[serde(default, skip_serializing_if = "Archives::are_to_go")]
+    pub archives: Archives,
 }
 
 /// A plan as a caller sent it; `None` is what was not said.
@@ -40,6 +60,7 @@ pub struct AskedPlan {
     pub calls: Option<Mode>,
     pub activities: Option<Mode>,
     pub files: bool,
+    pub archives: Archives,
 }
 
 impl AskedPlan {
@@ -53,6 +74,7 @@ impl AskedPlan {
             calls: self.calls.unwrap_or(Mode::Soft),
             activities: self.activities.unwrap_or(messages),
             files: self.files,
+            archives: self.archives,
         };
         if plan.user == Mode::Keep {
             bad.add("user", "must not be KEEP: to delete content alone is not what this is for");

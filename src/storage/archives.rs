@@ -281,6 +281,27 @@ pub async fn find_of_user(
     id_of(app, &row).map(Some)
 }
 
+/// Whole archives of `users` that were never downloaded, up to `limit`.
+pub async fn list_unread(
+    db: &Db,
+    app: AppId,
+    users: &[&str],
+    limit: u64,
+) -> Result<Vec<Archive>, StoreError> {
+    let select = Query::select()
+        .columns(COLUMNS)
+        .from("export_files")
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(db.backend().json().is_one_of(Expr::col("user_id"), users))
+        .and_where(Expr::col("sha256").is_not_null())
+        .and_where(Expr::col("downloaded_at").is_null())
+        .order_by("task_id", Order::Asc)
+        .order_by("idx", Order::Asc)
+        .limit(limit)
+        .take();
+    db.query_all(&select).await?.iter().map(|row| parse(app, row)).collect()
+}
+
 fn id_of(app: AppId, row: &sea_orm::QueryResult) -> Result<ArchiveId, StoreError> {
     let task: String = row.try_get_by_index(0)?;
     let task = task.parse().map_err(|_| StoreError::corrupt("export_files.task_id"))?;

@@ -80,6 +80,24 @@ pub async fn list_runnable(db: &Db, task: &Task, limit: u64) -> Result<Vec<Item>
     }
 }
 
+/// Whether an item that was found runnable for `user` still is, within a transaction that acts on it.
+///
+/// The item is read after the tasks before it: an erasure replaces the user in its own item and in this one at the same
+/// time, and is seen by the one or by the other.
+pub async fn is_runnable(tx: &Tx, task: &Task, index: i32, user: &str) -> Result<bool, StoreError> {
+    if !list_waiting(tx, task.app, std::iter::once(user), Some(task)).await?.is_empty() {
+        return Ok(false);
+    }
+    let pending = Query::select()
+        .expr(Expr::cust("1"))
+        .from(task_item::Entity)
+        .and_where(pending_of(task.app, task.id))
+        .and_where(Expr::col(task_item::Column::Idx).eq(index))
+        .and_where(Expr::col(task_item::Column::UserId).eq(user))
+        .take();
+    Ok(tx.query_one(&pending).await?.is_some())
+}
+
 /// How many items of `task` are pending.
 pub async fn count_pending(db: &Db, task: &Task) -> Result<i64, StoreError> {
     let mut count = Query::select();

@@ -41,6 +41,9 @@ struct Plan {
     /// Also remove the addresses of their uploaded files.
     #[arg(long)]
     files: bool,
+    /// Archives of exported users deleted `hard`: removed with them, or kept until they expire.
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = ["now", "at-expiry"])]
+    archives: String,
     /// Id of the user who becomes owner of the channels of users deleted `hard`.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     new_channel_owner: String,
@@ -72,6 +75,7 @@ impl Plan {
             new_channel_owner_id: self.new_channel_owner.clone(),
             new_call_owner_id: self.new_call_owner.clone(),
             dry_run: false,
+            archives: archives(&self.archives),
         }
     }
 }
@@ -94,11 +98,17 @@ impl Operation for Plan {
         };
         let request = v1::DeleteUsersRequest { dry_run: true, ..self.request(order) };
         let answer = client.users().delete_users(unary(request)).await;
-        let preview = answer.map_err(|status| client.failure_about(&status, ids))?.into_inner().preview;
+        let answer = answer.map_err(|status| client.failure_about(&status, ids))?.into_inner();
+        let unread = answer.unread_archives.len() as u64;
+        let preview = answer.preview;
         let v1::DeletionPreview { users, users_unchanged, users_failed, rows } = preview.unwrap_or_default();
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
         let mut rows: Vec<_> = rows.into_iter().map(|(what, rows)| (what, count(rows))).collect();
         rows.sort();
+        // Removed with the users, though they may be wanted still.
+        if unread > 0 && self.archives == "now" {
+            rows.push(("archives never downloaded".to_owned(), unread));
+        }
         Ok(Preview {
             users: count(users),
             unchanged: count(users_unchanged),
@@ -110,6 +120,12 @@ impl Operation for Plan {
     async fn start(&self, client: &Client, order: Order) -> Result<Option<v1::Task>, Status> {
         Ok(client.users().delete_users(unary(self.request(order))).await?.into_inner().task)
     }
+}
+
+/// `at-expiry` as the API has it; what there is was checked when it was read.
+fn archives(text: &str) -> i32 {
+    let name = text.to_uppercase().replace('-', "_");
+    v1::Archives::from_str_name(&format!("ARCHIVES_{name}")).unwrap_or_default().into()
 }
 
 /// `soft` as the API has it; what there is was checked when it was read.
@@ -126,5 +142,6 @@ mod tests {
         for text in ["soft", "pruning", "hard", "keep"] {
             assert_ne!(mode(text), 0, "{text}");
         }
+        assert_eq!(["now", "at-expiry"].map(archives), [1, 2]);
     }
 }

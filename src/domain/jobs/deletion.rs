@@ -11,7 +11,7 @@ use crate::domain::users::erased;
 use crate::domain::vault::Vault;
 use crate::engine::{Batch, Fault, Step, TaskKind};
 use crate::model::clock::Timestamp;
-use crate::model::deletion::{DeletePlan, Mode, Shared, Stage};
+use crate::model::deletion::{Archives, DeletePlan, Mode, Shared, Stage};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
 use crate::storage::deletion::{self, Deletion, StandIns};
@@ -143,6 +143,7 @@ impl Walk for DeleteUsers {
             pseudonym: erased::pseudonym(&self.0, task.app, user),
             ledger: erased::ledger_hash(&self.0, task.app, user),
             keeps_authors: plan.activities != Mode::Hard,
+            keeps_archives: plan.archives == Archives::AtExpiry,
             system,
         })
     }

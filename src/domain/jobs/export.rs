@@ -135,7 +135,6 @@ impl TaskKind for ExportUsers {
             match store_piece(tx, batch, piece).await? {
                 Stored::Yes => {}
                 Stored::Not => return Ok(Step::More),
-                Stored::Wait => return Ok(Step::Blocked),
             }
         }
         let progress = batch.task().progress;
@@ -307,12 +306,13 @@ enum Stored {
     Yes,
     /// What it was made from has changed: it is made anew.
     Not,
-    /// An erasure is removing what was there before.
-    Wait,
 }
 
 async fn store_piece(tx: &Tx, batch: &mut Batch, piece: &Piece) -> Result<Stored, Fault> {
     let id = ArchiveId { app: batch.task().app, task: batch.task().id, index: piece.item };
+    if !items::is_runnable(tx, batch.task(), piece.item, &piece.user).await? {
+        return begin_anew(batch);
+    }
     match &piece.part {
         Part::Refused(reason) => {
             let reason = Some(reason.as_str());
@@ -331,7 +331,7 @@ async fn store_piece(tx: &Tx, batch: &mut Batch, piece: &Piece) -> Result<Stored
     }
 }
 
-/// An erasure has removed the archive, since it names a user who is erased.
+/// The user was erased, or an erasure has removed the archive, since it names a user who is erased.
 fn begin_anew(batch: &mut Batch) -> Result<Stored, Fault> {
     batch.checkpoint(Value::Null);
     Ok(Stored::Not)
@@ -351,7 +351,9 @@ async fn store_chunk(
     }
     if chunk.is_first {
         if archives::lock(tx, id).await?.is_some() {
-            return Ok(Stored::Wait);
+            // What an attempt before has left goes first.
+            archives::delete_some(tx, id).await?;
+            return Ok(Stored::Not);
         }
         archives::insert(tx, id, &piece.user, batch.now()).await?;
     }

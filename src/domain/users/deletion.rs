@@ -11,6 +11,7 @@ use crate::domain::jobs::deletion::{KIND, note_undisturbed};
 use crate::domain::vault::Vault;
 use crate::domain::{Call, Domain, Error, Subject};
 use crate::engine::{Engine, NewTask};
+use crate::model::archive::Archive;
 use crate::model::clock::Timestamp;
 use crate::model::deletion::{DeletePlan, Mode, Shared};
 use crate::model::history::Cause;
@@ -20,7 +21,10 @@ use crate::model::task::{Item, Outcome, Task};
 use crate::model::user::User;
 use crate::storage::deletion::{self, Deletion, Preview};
 use crate::storage::queue::RequestMark;
-use crate::storage::{StoreError, Tx, get, lifecycle, settings, upsert};
+use crate::storage::{StoreError, Tx, archives, get, lifecycle, settings, upsert};
+
+/// Archives that are named at most.
+const UNREAD: u64 = 1_000;
 
 /// A deletion of many users.
 #[derive(Debug, Clone)]
@@ -81,6 +85,20 @@ impl Domain {
         let ids: Vec<UserId> = hidden.map(|item| UserId::stored(item.user_id.clone())).collect();
         self.standings.forget_users(call.app(), ids.iter());
         Ok(task)
+    }
+
+    /// Archives of the users that nobody has downloaded, where the deletion erases users.
+    pub async fn list_unread_archives(
+        &self,
+        call: &Call,
+        command: &DeleteUsers,
+    ) -> Result<Vec<Archive>, Error> {
+        if command.plan.user != Mode::Hard {
+            return Ok(Vec::new());
+        }
+        let db = self.read(call.deadline).await?;
+        let ids: Vec<&str> = command.user_ids.iter().map(String::as_str).collect();
+        Ok(archives::list_unread(&db, call.app(), &ids, UNREAD).await?)
     }
 
     /// Counts what the deletion would touch; changes nothing.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::deletion::{DeleteUsers, accept, new_deletion};
 use crate::domain::{Domain, Error};
 use crate::model::clock::Timestamp;
-use crate::model::deletion::{DeletePlan, Mode};
+use crate::model::deletion::{Archives, DeletePlan, Mode};
 use crate::model::id::{AppId, UserId};
 use crate::storage::{Urgency, apps, history, settings, sweep};
 
@@ -118,6 +118,7 @@ impl Whose {
             calls: mode,
             activities: mode,
             files: false,
+            archives: Archives::Now,
         };
         DeleteUsers {
             user_ids: ids.iter().map(|id| id.as_str().to_owned()).collect(),

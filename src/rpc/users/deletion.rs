@@ -5,7 +5,8 @@ use tonic::{Request, Status};
 use super::bulk_lifecycle::{Asked, MAX_IDS};
 use crate::domain::Domain;
 use crate::domain::users::deletion::{DeleteUsers, DeletionPreview};
-use crate::model::deletion::{AskedPlan, Mode};
+use crate::model::archive::{Archive, ArchiveId};
+use crate::model::deletion::{Archives, AskedPlan, Mode};
 use crate::model::id::UserId;
 use crate::model::violation::Violations;
 use crate::proto::v1 as pb;
@@ -19,12 +20,15 @@ pub(super) async fn delete_users(
     let (call, message) = decode::open(request)?;
     let dry_run = message.dry_run;
     let command = parse(message)?;
+    // Looked at before they go.
+    let unread = domain.list_unread_archives(&call, &command).await.map_err(status::of)?;
+    let unread_archives = unread.into_iter().map(unread_archive).collect();
     let response = if dry_run {
         let counted = domain.preview_deletion(&call, &command).await.map_err(status::of)?;
-        pb::DeleteUsersResponse { task: None, preview: Some(preview(counted)) }
+        pb::DeleteUsersResponse { task: None, preview: Some(preview(counted)), unread_archives }
     } else {
         let accepted = domain.delete_users(&call, command).await.map_err(status::of)?;
-        pb::DeleteUsersResponse { task: Some(task(&accepted)), preview: None }
+        pb::DeleteUsersResponse { task: Some(task(&accepted)), preview: None, unread_archives }
     };
     Ok(answer(response))
 }
@@ -44,6 +48,7 @@ fn parse(message: pb::DeleteUsersRequest) -> Result<DeleteUsers, Status> {
         new_channel_owner_id,
         new_call_owner_id,
         dry_run: _,
+        archives,
     } = message;
     let mut bad = Violations::new();
     let asked = AskedPlan {
@@ -53,6 +58,7 @@ fn parse(message: pb::DeleteUsersRequest) -> Result<DeleteUsers, Status> {
         calls: mode("calls", calls, &mut bad),
         activities: mode("activities", activities, &mut bad),
         files,
+        archives: self::archives(archives, &mut bad),
     };
     let plan = asked.check(&mut bad);
     let channel_heir = heir("new_channel_owner_id", new_channel_owner_id, &user_ids, &mut bad);
@@ -61,6 +67,20 @@ fn parse(message: pb::DeleteUsersRequest) -> Result<DeleteUsers, Status> {
         Asked { user_ids, created_by_id, reason, request_id: Some(request_id) }.check(MAX_IDS, &mut bad);
     let command = DeleteUsers { user_ids, plan, channel_heir, call_heir, created_by_id, reason, request_id };
     decode::checked(bad, Some(command))
+}
+
+fn archives(archives: i32, bad: &mut Violations) -> Archives {
+    let archives = match pb::Archives::try_from(archives) {
+        Ok(pb::Archives::Unspecified | pb::Archives::Now) => Ok(Archives::Now),
+        Ok(pb::Archives::AtExpiry) => Ok(Archives::AtExpiry),
+        Err(_) => Err("is not a value of this enum"),
+    };
+    bad.take("archives", archives).unwrap_or_default()
+}
+
+fn unread_archive(archive: Archive) -> pb::UnreadArchive {
+    let ArchiveId { task, index, .. } = archive.id;
+    pb::UnreadArchive { user_id: archive.user_id, task_id: task.to_string(), index }
 }
 
 fn mode(field: &str, mode: i32, bad: &mut Violations) -> Option<Mode> {

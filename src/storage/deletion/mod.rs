@@ -64,6 +64,8 @@ pub struct StandIns {
     pub ledger: Vec<u8>,
     /// What its authors wrote in feeds is kept.
     pub keeps_authors: bool,
+    /// Its archives stay until they expire.
+    pub keeps_archives: bool,
 }
 
 /// What one piece of work came to.

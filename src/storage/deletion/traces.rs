@@ -109,6 +109,15 @@ async fn erase_one(
 
 /// Removes archives of the user, or that name it, in strides of their own: chunks are large.
 async fn erase_archives(tx: &Tx, scope: &Scope, table: &'static str, limit: u64) -> Result<u64, StoreError> {
+    if scope.stand_ins.keeps_archives && table == "export_files" {
+        // One that is not whole is of no use.
+        let whole = where_is(scope.app, "user_id", &scope.user).add(Expr::col("sha256").is_not_null());
+        let pseudonym = Expr::val(scope.stand_ins.pseudonym.as_str());
+        let kept = replace_some(tx, table, "user_id", pseudonym, whole, limit).await?;
+        if kept > 0 {
+            return Ok(kept);
+        }
+    }
     let Some(archive) = archives::find_of_user(tx, scope.app, table, &scope.user).await? else {
         return Ok(0);
     };

@@ -191,6 +191,32 @@ each_backend! {
         eventually("the chunks are gone", is_clean).await;
     }
 
+    async fn an_archive_can_stay_until_it_expires_and_then_names_nobody(server: TestServer) {
+        server.upsert(vec![user("ada"), user("bob")]).await;
+        let export = server.completed(&start(&server, of_all(&["ada", "bob"])).await).await;
+        archive(&server, &export, 1).await;
+        let keeping = pb::DeleteUsersRequest {
+            user_ids: vec!["ada".to_owned(), "bob".to_owned()],
+            archives: pb::Archives::AtExpiry.into(),
+            dry_run: true,
+            ..erase("ada")
+        };
+        let unread = vec![pb::UnreadArchive { user_id: "ada".to_owned(), task_id: export.task_id.clone(), index: 0 }];
+        let previewed = server.users().delete_users(keeping.clone()).await.answered();
+        assert_eq!(previewed.unread_archives, unread);
+        let erased = pb::DeleteUsersRequest { dry_run: false, ..keeping };
+        let answer = server.users().delete_users(erased).await.answered();
+        assert_eq!(answer.unread_archives, unread);
+        server.completed(&answer.task.unwrap()).await;
+        for index in [0, 1] {
+            archive(&server, &export, index).await;
+        }
+        let users = server.backend().select(server.place(), "SELECT user_id FROM export_files").await;
+        assert!(users.len() == 2 && users.iter().all(|user| user.contains("erased-")), "{users:?}");
+        let bad = pb::DeleteUsersRequest { archives: 9, ..erase("ada") };
+        assert_eq!(fields_of(&server.users().delete_users(bad).await.unwrap_err()), ["archives"]);
+    }
+
     async fn an_archive_that_keeps_ids_goes_with_any_user_it_names(server: TestServer) {
         seed_messages(&server, 2_500).await;
         let keep = pb::ExportUsersRequest { references: pb::ExportReferences::Keep.into(), ..of_all(&["ada"]) };
