@@ -176,6 +176,7 @@ mod tests {
             "usher token user ada --validity 5m --claims {}",
             "usher token verify -",
             "usher import users.jsonl --mode insert --import-id x",
+            "usher import --archive --trusted ada.jsonl.gz bob.jsonl.gz --mode insert --json",
             "usher export --verify a.jsonl.gz b.jsonl.gz --json",
             "usher users query {} --sort name:desc --limit 5 --json",
             "usher users get ada grace --deleted",

@@ -22,12 +22,10 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 #[derive(Debug)]
 pub(in crate::cli) enum Line {
     /// The first one.
-    #[expect(dead_code, reason = "an import of archives reads it")]
     Export(Header),
     /// What the export says of its purposes.
     About,
     /// A record of the user.
-    #[expect(dead_code, reason = "an import of archives reads it")]
     Record(Record),
     /// The last one: the archive is whole.
     End(End),
@@ -47,12 +45,9 @@ pub(in crate::cli) struct Header {
 #[derive(Debug)]
 pub(in crate::cli) struct Record {
     /// In the file, from 1.
-    #[expect(dead_code, reason = "an import of archives reads it")]
     pub(in crate::cli) line: u64,
     /// What it is: `message`.
-    #[expect(dead_code, reason = "an import of archives reads it")]
     pub(in crate::cli) kind: String,
-    #[expect(dead_code, reason = "an import of archives reads it")]
     pub(in crate::cli) item: Map<String, Value>,
 }
 

@@ -1,9 +1,10 @@
 //! `usher import`: a file of users and content into the server, resumable and in constant memory.
 //!
-//! `source` reads the file and `split` cuts it; `window` holds what is on its way and `tally` keeps the
-//! books; `session` moves it all; `report` shows it. An import is named after the content of its file,
-//! so that the same command, given again, goes on where it was interrupted.
+//! `source` reads the file and `split` cuts it, or `archive` makes what is read of archives; `window` holds what is
+//! on its way and `tally` keeps the books; `session` moves it all; `report` shows it. An import is named after the
+//! content of its file, so that the same command, given again, goes on where it was interrupted.
 
+mod archive;
 mod report;
 mod session;
 mod source;
@@ -15,24 +16,37 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::connect::Connection;
+use super::connect::{Client, Connection};
 use super::failure::{Exit, Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output;
 use crate::proto::v1::ImportMode;
-use report::{Ending, Report};
+use archive::{Place, Prepared, Spool};
+use report::{Ending, Origin, Part, Report};
 use session::{AGAIN, Finish, Plan, Session};
 use source::Source;
 
-/// Imports users and content from a file: a JSON array or JSON lines.
+/// Imports users and content from a file: a JSON array or JSON lines. Or from archives of users.
 ///
 /// The file holds objects such as `{"type": "user", "item": {"id": "ada"}}`, of any kind that
 /// ContentService.ImportContent describes, in any order. An import that was interrupted is resumed by the same
 /// command. Exits with 3 if items were refused; each is shown with its file, line and reason.
+///
+/// With `--archive` it reads archives that UserService.ExportUsers has made with references KEEP, checks all of
+/// them before it sends anything, and lists at the end what it left out. Users, channels, calls and feeds that are
+/// named but are in none of the archives are made as stubs where they do not exist: so give all archives that belong
+/// together to one command. Roles, teams and bans are dropped unless `--trusted` is given.
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// The file: a JSON array, or JSON lines.
-    file: PathBuf,
+    /// The file: a JSON array, or JSON lines. Of archives, several files, each with one archive or more.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The files are archives of users.
+    #[arg(long, conflicts_with = "id")]
+    archive: bool,
+    /// Keep roles, teams and bans of archives. Only for archives that were kept where no one else could change them.
+    #[arg(long, requires = "archive")]
+    trusted: bool,
     /// What happens to items that exist.
     #[arg(long, value_name = "MODE", default_value = "upsert")]
     mode: Mode,
@@ -58,22 +72,64 @@ enum Mode {
 
 impl Import {
     pub(super) async fn run(self) -> Outcome {
-        let source = Source::open(&self.file)?;
+        if self.archive {
+            return self.run_archives().await;
+        }
+        let [file] = self.files.as_slice() else {
+            return Err(Failure::usage(
+                "an import reads one file; only archives may be several: see --archive",
+            ));
+        };
+        let source = Source::open(file)?;
         let client = self.connection.open()?;
         let fingerprint = source.fingerprint().await?;
-        let (name, report) = (source.name(), Report::new(self.json, source.name()));
+        let report = Report::new(self.json, Origin::File(file.display().to_string()));
         let import_id = self.id.unwrap_or_else(|| self.mode.name(&fingerprint));
-        let plan = Plan { import_id: import_id.clone(), mode: self.mode.to_proto(), source, fingerprint };
-        let mut session = Session::new(client, plan, Interrupt::new(), report);
+        let plan = Plan { import_id, mode: self.mode.to_proto(), source, fingerprint };
+        import(client, plan, report).await
+    }
 
-        let finish = session.run().await;
-        conclude(session, finish, &name, &import_id)
+    /// Imports archives: first stubs, which leave alone what exists, then everything else.
+    async fn run_archives(self) -> Outcome {
+        let client = self.connection.open()?;
+        let names: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let Prepared { stubs, items, summary } = archive::prepare(self.files, self.trusted).await?;
+        let part = async |(spool, places): (Spool, Vec<Place>)| {
+            let source = Source::from(spool);
+            let fingerprint = source.fingerprint().await?;
+            Ok((source, fingerprint, Report::new(self.json, Origin::Archives(names.clone(), places))))
+        };
+        let (source, fingerprint, mut report) = part(items).await?;
+        report.archives(&summary);
+        let is_empty = stubs.0.size == 0;
+        let mut worst = Exit::Success;
+        if !is_empty {
+            let (source, of_stubs, report) = part(stubs).await?;
+            // Named after what follows too: with other archives, they are another import.
+            let import_id = format!("stubs-{}-{fingerprint}", self.mode.as_str());
+            let plan = Plan { import_id, mode: ImportMode::Insert, source, fingerprint: of_stubs };
+            worst = import(client.clone(), plan, report.of(Part::Stubs)).await?;
+            if !matches!(worst, Exit::Success | Exit::Partly) {
+                return Ok(worst);
+            }
+        }
+        let plan =
+            Plan { import_id: self.mode.name(&fingerprint), mode: self.mode.to_proto(), source, fingerprint };
+        let exit = import(client, plan, report).await?;
+        Ok(if exit == Exit::Success { worst } else { exit })
     }
 }
 
+async fn import(client: Client, plan: Plan, report: Report) -> Outcome {
+    let import_id = plan.import_id.clone();
+    let mut session = Session::new(client, plan, Interrupt::new(), report);
+    let finish = session.run().await;
+    conclude(session, finish, &import_id)
+}
+
 /// Reports how it ended, and decides the exit code.
-fn conclude(session: Session, finish: Result<Finish, Failure>, file: &str, import_id: &str) -> Outcome {
-    let standing = session.standing();
+fn conclude(session: Session, finish: Result<Finish, Failure>, import_id: &str) -> Outcome {
+    let (standing, file) = (session.standing(), session.name());
     let (ending, outcome) = match finish {
         Err(failure) => (Ending::Failed, Err(failure)),
         Ok(Finish::Interrupted) => (Ending::Interrupted, Ok(Exit::Interrupted)),
@@ -108,12 +164,16 @@ impl Mode {
         }
     }
 
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::Insert => "insert",
+        }
+    }
+
     /// The name of the import of a file with this fingerprint.
     fn name(self, fingerprint: &str) -> String {
-        match self {
-            Self::Upsert => format!("upsert-sha256-{fingerprint}"),
-            Self::Insert => format!("insert-sha256-{fingerprint}"),
-        }
+        format!("{}-sha256-{fingerprint}", self.as_str())
     }
 }
 

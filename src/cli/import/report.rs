@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::archive::{Place, Summary};
 use super::tally::Counts;
 use crate::cli::failure::Failure;
 use crate::cli::meter::{self, Meter};
@@ -43,9 +44,49 @@ pub(super) enum Ending {
     Failed,
 }
 
+/// Where elements come from.
+pub(super) enum Origin {
+    File(String),
+    /// Files that hold archives, and where in them each line comes from.
+    Archives(Vec<String>, Vec<Place>),
+}
+
+impl Origin {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File(file) => file.clone(),
+            Self::Archives(files, _) => files.join(", "),
+        }
+    }
+
+    /// The file and the line in it of what begins in this line of what is sent.
+    fn place(&self, line: Option<u64>) -> (String, Option<u64>) {
+        if let Self::Archives(files, places) = self
+            && let Some(line) = line.and_then(|line| usize::try_from(line).ok())
+            && let Some(place) = places.get(line.saturating_sub(1))
+            && let Some(file) = files.get(place.file)
+        {
+            return (file.clone(), Some(place.line));
+        }
+        (self.name(), line)
+    }
+}
+
+/// Which part of an import is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// What is made before archives are imported: where it goes well, nothing is said of it.
+    Stubs,
+}
+
 pub(super) struct Report {
     style: Style,
-    file: String,
+    origin: Origin,
+    part: Part,
+    /// Said at the end, to people.
+    remarks: Vec<String>,
     refusals: u64,
     items: Meter,
     bytes: Meter,
@@ -60,30 +101,53 @@ enum Style {
 }
 
 impl Report {
-    pub(super) fn new(json: bool, file: String) -> Self {
+    pub(super) fn new(json: bool, origin: Origin) -> Self {
         let style = match json {
             true => Style::Json,
             false if std::io::stderr().is_terminal() => Style::Bar(bar()),
             false => Style::Lines,
         };
         let (items, bytes) = (Meter::default(), Meter::default());
-        Self { style, file, refusals: 0, items, bytes, last: None, broken: None }
+        let (part, remarks) = (Part::Whole, Vec::new());
+        Self { style, origin, part, remarks, refusals: 0, items, bytes, last: None, broken: None }
+    }
+
+    /// The same for a part of an import.
+    pub(super) fn of(self, part: Part) -> Self {
+        Self { part, ..self }
+    }
+
+    /// What is read, for people.
+    pub(super) fn name(&self) -> String {
+        self.origin.name()
+    }
+
+    /// Tells what was made of archives: programs now, people at the end.
+    pub(super) fn archives(&mut self, summary: &Summary) {
+        self.event(&summary.event());
+        self.remarks = summary.lines();
     }
 
     /// One whose reader has gone.
     #[cfg(test)]
     pub(super) fn silent() -> Self {
-        let mut report = Self::new(true, "f".to_owned());
+        let mut report = Self::new(true, Origin::File("f".to_owned()));
         report.broken = Some(Failure::failed("silent"));
         report
     }
 
     pub(super) fn started(&mut self, import_id: &str, size: u64) {
-        self.event(&json!({"event": "started", "import_id": import_id, "file": self.file, "bytes": size}));
+        if self.part == Part::Whole {
+            let file = self.origin.name();
+            self.event(&json!({"event": "started", "import_id": import_id, "file": file, "bytes": size}));
+        }
     }
 
     /// Tells that earlier runs of the same import got as far as `committed`.
     pub(super) fn resumed(&mut self, committed: i64) {
+        if self.part == Part::Stubs {
+            return;
+        }
         self.event(&json!({"event": "resumed", "committed_offset": committed}));
         self.note(&format!("going on after item {committed}"));
     }
@@ -91,12 +155,13 @@ impl Report {
     /// Tells of a refused item; `line` is where it begins, if that is known.
     pub(super) fn refused(&mut self, line: Option<u64>, refusal: &ImportRefusal) {
         self.refusals += 1;
+        let (file, line) = self.origin.place(line);
         self.event(&json!({
-            "event": "refused", "file": self.file, "line": line, "offset": refusal.offset,
+            "event": "refused", "file": file, "line": line, "offset": refusal.offset,
             "reason": refusal.reason, "field": refusal.field, "message": refusal.message,
         }));
         if self.refusals <= LISTED {
-            self.note(&refusal_line(&self.file, line, refusal));
+            self.note(&refusal_line(&file, line, refusal));
         } else if self.refusals == LISTED + 1 {
             self.note("more refusals are counted, not listed; --json lists all");
         }
@@ -119,6 +184,9 @@ impl Report {
 
     /// Tells how far it is, if that is due.
     pub(super) fn progress(&mut self, standing: &Standing, now: Instant) {
+        if self.part == Part::Stubs {
+            return;
+        }
         self.items.note(now, standing.of_this_run);
         // What earlier runs did is passed too fast to say how long the rest will take.
         if standing.of_this_run > 0 {
@@ -149,6 +217,9 @@ impl Report {
         if let Style::Bar(bar) = &self.style {
             bar.finish_and_clear();
         }
+        if self.part == Part::Stubs && ending == Ending::Complete {
+            return self.broken.map_or(Ok(()), Err);
+        }
         let mut event = json!({"event": match ending {
             Ending::Complete => "done",
             Ending::Interrupted => "interrupted",
@@ -160,7 +231,7 @@ impl Report {
             if self.refusals > LISTED {
                 output::note(format_args!("{} refusals are not listed", text::count(self.refusals - LISTED)));
             }
-            for line in summary(ending, standing) {
+            for line in summary(ending, standing).into_iter().chain(std::mem::take(&mut self.remarks)) {
                 let written = output::line(line);
                 self.broken = self.broken.take().or(written.err());
             }

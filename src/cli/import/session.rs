@@ -145,6 +145,11 @@ impl Session {
         self.read == Some(Ok(())) && self.tally.committed() > self.last_read
     }
 
+    /// What is read, for people.
+    pub(super) fn name(&self) -> String {
+        self.report.name()
+    }
+
     pub(super) fn into_report(self) -> Report {
         self.report
     }

@@ -1,12 +1,13 @@
-//! The file an import reads: what it is, its fingerprint, and its elements, read on a thread of their own.
+//! What an import reads: what it is, its fingerprint, and its elements, read on a thread of their own.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use super::archive::Spool;
 use super::split::{Element, Splitter};
 use crate::cli::failure::Failure;
 use crate::server::text_file::check_encoding;
@@ -15,12 +16,34 @@ const CHUNK: usize = 64 * 1024;
 /// Chunks read ahead at most.
 const AHEAD: usize = 4;
 
-/// A file that can be read again.
+/// Something that can be read again.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
-    path: PathBuf,
+    text: Text,
     /// Its size when it was looked at, in bytes.
     pub(super) size: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Text {
+    File(PathBuf),
+    /// What was made of archives.
+    Spool(Spool),
+}
+
+impl Text {
+    fn open(&self) -> io::Result<Box<dyn Read>> {
+        Ok(match self {
+            Self::File(path) => Box::new(File::open(path)?),
+            Self::Spool(spool) => Box::new(spool.reader()),
+        })
+    }
+}
+
+impl From<Spool> for Source {
+    fn from(spool: Spool) -> Self {
+        Self { size: spool.size, text: Text::Spool(spool) }
+    }
 }
 
 /// What reading a file yields.
@@ -50,35 +73,34 @@ impl Source {
             .and_then(|file| file.take(2).read_to_end(&mut start))
             .map_err(|err| Failure::usage(format!("cannot read {}: {err}", path.display())))?;
         check_encoding(&start).map_err(|problem| Failure::usage(format!("{} {problem}", path.display())))?;
-        Ok(Self { path: path.to_owned(), size: about.len() })
-    }
-
-    /// Its name, as it was given.
-    pub(super) fn name(&self) -> String {
-        self.path.display().to_string()
+        Ok(Self { text: Text::File(path.to_owned()), size: about.len() })
     }
 
     /// The SHA-256 of its content, in hexadecimal digits.
     pub(super) async fn fingerprint(&self) -> Result<String, Failure> {
-        let path = self.path.clone();
+        let text = self.text.clone();
         let work = tokio::task::spawn_blocking(move || {
             let mut hash = Sha256::new();
-            each_chunk(&path, |chunk| {
+            each_chunk(&text, |chunk| {
                 hash.update(chunk);
                 true
             })?;
             io::Result::Ok(format!("{:x}", hash.finalize()))
         });
         let hashed = work.await.map_err(|err| Failure::failed(err.to_string()))?;
-        hashed.map_err(|err| Failure::failed(format!("cannot read {}: {err}", self.path.display())))
+        let name = match &self.text {
+            Text::File(path) => path.display().to_string(),
+            Text::Spool(_) => "what was read of the archives".to_owned(),
+        };
+        hashed.map_err(|err| Failure::failed(format!("cannot read {name}: {err}")))
     }
 
     /// Reads its elements from the start. With a `fingerprint`, checks at the end that the file still has it.
     pub(super) fn elements(&self, fingerprint: Option<String>) -> mpsc::Receiver<Step> {
         let (steps, read) = mpsc::channel(AHEAD);
-        let path = self.path.clone();
+        let text = self.text.clone();
         tokio::task::spawn_blocking(move || {
-            let end = read_elements(&path, fingerprint.as_deref(), &steps);
+            let end = read_elements(&text, fingerprint.as_deref(), &steps);
             // The session has ended where nothing receives it any more.
             let _ = steps.blocking_send(Step::End(end));
         });
@@ -122,11 +144,11 @@ impl Lines {
     }
 }
 
-fn read_elements(path: &Path, fingerprint: Option<&str>, steps: &mpsc::Sender<Step>) -> Result<(), String> {
+fn read_elements(text: &Text, fingerprint: Option<&str>, steps: &mpsc::Sender<Step>) -> Result<(), String> {
     let mut splitter = Splitter::default();
     let mut hash = Sha256::new();
     let mut fault = None;
-    let read = each_chunk(path, |chunk| {
+    let read = each_chunk(text, |chunk| {
         if fingerprint.is_some() {
             hash.update(chunk);
         }
@@ -152,9 +174,9 @@ fn read_elements(path: &Path, fingerprint: Option<&str>, steps: &mpsc::Sender<St
     }
 }
 
-/// Hands over the file chunk by chunk, until `take` has enough.
-fn each_chunk(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
-    let mut file = File::open(path)?;
+/// Hands over the text chunk by chunk, until `take` has enough.
+fn each_chunk(text: &Text, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let mut file = text.open()?;
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer) {
