@@ -1,5 +1,7 @@
 //! The command line.
 
+mod archive_world;
+mod archives;
 mod files;
 mod import;
 mod lifecycle;
@@ -67,11 +69,16 @@ fn command(server: &TestServer, args: &[&str]) -> Command {
 
 /// Any command that calls the server, with the app's key and a secret file that holds `secret`.
 fn client(server: &TestServer, args: &[&str], secret: impl AsRef<[u8]>) -> Command {
+    client_of(server, &server.credentials().kid, args, secret)
+}
+
+/// The same with the key of another app.
+fn client_of(server: &TestServer, kid: &str, args: &[&str], secret: impl AsRef<[u8]>) -> Command {
     let file = server.backend().dir().join("cli.secret");
     std::fs::write(&file, secret).unwrap();
     let mut command = program(server.place());
     command.args(args).args(["--server", &server.address().to_string()]);
-    command.args(["--key", &server.credentials().kid, "--secret-file"]).arg(file);
+    command.args(["--key", kid, "--secret-file"]).arg(file);
     command
 }
 

@@ -3,7 +3,7 @@
 mod clocks;
 mod control;
 mod crash;
-mod export;
+pub(crate) mod export;
 mod export_crash;
 mod failure;
 mod fencing;
