@@ -169,7 +169,7 @@ pub async fn find_chunk(db: &Db, id: ArchiveId, offset: i64) -> Result<Option<(i
     Ok(Some((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
 }
 
-/// Numbers that were given in an archive that is being written, by the hashes of what they stand for.
+/// Numbers that were given in an archive that is being written, by the hashes of what has them.
 pub async fn list_numbers(
     db: &Db,
     id: ArchiveId,
@@ -209,7 +209,7 @@ pub async fn insert_numbers(tx: &Tx, id: ArchiveId, numbers: &[(Vec<u8>, i64)]) 
     Ok(())
 }
 
-/// Notes users whom an archive names by their ids.
+/// Notes users that an archive names by their ids.
 pub async fn insert_names(tx: &Tx, id: ArchiveId, users: &[&str]) -> Result<(), StoreError> {
     for users in users.chunks(BOUND) {
         let mut insert = Query::insert();

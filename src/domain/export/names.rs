@@ -10,7 +10,7 @@ use crate::model::id::AppId;
 use crate::storage::export::{Place, list_naming_others};
 use crate::storage::{Db, StoreError, archives};
 
-/// Places that are remembered as naming nobody; asking again costs time only.
+/// Places without a name in them that are remembered; asking again costs time only.
 const REMEMBERED: usize = 10_000;
 
 /// A name for each, the same throughout one export.
@@ -20,13 +20,13 @@ pub struct Names {
     references: References,
     persons: HashMap<String, i64>,
     places: HashMap<Place, i64>,
-    /// Places that name nobody.
+    /// Places whose ids name no user.
     plain: BTreeSet<Place>,
     /// Numbers given to people and to places so far, those of batches before included.
     given: [i64; 2],
     /// Where numbers of batches before are stored, if this is not the first.
     stored: Option<Stored>,
-    /// With KEEP: everybody that was named.
+    /// With KEEP: every user that was named.
     named: BTreeSet<String>,
 }
 
@@ -52,7 +52,7 @@ impl Names {
         }
     }
 
-    /// Goes on with the names that were stored with an archive, of whom so many are `given`.
+    /// Goes on with the names that were stored with an archive, so many of which are `given`.
     #[must_use]
     pub fn stored_with(self, vault: Arc<Vault>, archive: ArchiveId, given: [i64; 2]) -> Self {
         Self { given, stored: Some(Stored { vault, archive }), ..self }
@@ -68,7 +68,7 @@ impl Names {
         self.named
     }
 
-    /// Numbers above `given`, by the hash of what they stand for.
+    /// Numbers above `given`, by the hash of what has the number.
     pub fn since(&self, vault: &Vault, given: [i64; 2]) -> Vec<(Vec<u8>, i64)> {
         let persons = self.persons.iter().filter(|(_, number)| **number > given[0]);
         let persons = persons.map(|(id, number)| (hash_of_person(vault, id), *number));

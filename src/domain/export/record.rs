@@ -12,7 +12,7 @@ use crate::model::content::DISTINCT;
 use crate::model::history::HistoryKind;
 use crate::model::task::Outcome;
 use crate::storage::columns::release::{Form, ListOf, Release};
-use crate::storage::export::{Beside, Page, Place, PlaceKind, Row};
+use crate::storage::export::{Attached, Page, Place, PlaceKind, Row};
 
 /// The channels, calls and feeds that a page names.
 pub(super) fn places(release: &Release, page: &Page) -> BTreeSet<Place> {
@@ -101,18 +101,18 @@ pub(super) fn records(
         }
     }
     put(release.record, item.end());
-    for beside in &row.beside {
-        put(beside.release.record, beside_record(beside, page, names));
+    for attached in &row.attached {
+        put(attached.release.record, attached_record(attached, page, names));
     }
 }
 
-fn beside_record(beside: &Beside, page: &Page, names: &mut Names) -> String {
-    let mut item = Item::new(beside.release);
-    for (field, value) in beside.release.fields.iter().zip(&beside.values) {
-        item.field(beside.release, &beside.values, (field.name, field.form), value, page, names);
+fn attached_record(attached: &Attached, page: &Page, names: &mut Names) -> String {
+    let mut item = Item::new(attached.release);
+    for (field, value) in attached.release.fields.iter().zip(&attached.values) {
+        item.field(attached.release, &attached.values, (field.name, field.form), value, page, names);
     }
-    if !beside.counts.is_empty() {
-        let counts = beside.counts.iter().map(|(kind, count)| (kind.clone(), Value::from(*count)));
+    if !attached.counts.is_empty() {
+        let counts = attached.counts.iter().map(|(kind, count)| (kind.clone(), Value::from(*count)));
         item.raw("counts", &Value::Object(counts.collect()).to_string());
     }
     item.end()
@@ -194,7 +194,7 @@ impl Item {
         }
     }
 
-    /// A distinct channel: its members say which one it is. Its id says so too, to whoever knows them.
+    /// A distinct channel: its members say which one it is. Its id is made of theirs.
     fn distinct(&mut self, name: &str, by_members: &str, place: &Place, page: &Page, names: &mut Names) {
         let cid = Cid { kind: place.group.clone(), id: place.id.clone() };
         if !names.keeps() || by_members.is_empty() {

@@ -93,7 +93,7 @@ struct Chunk {
     is_first: bool,
     data: Vec<u8>,
     records: i64,
-    /// Numbers given in it, by the hash of what they stand for.
+    /// Numbers given in it, by the hash of what has the number.
     numbers: Vec<(Vec<u8>, i64)>,
     /// Users it names by their ids.
     names: BTreeSet<String>,
@@ -268,7 +268,7 @@ fn options_of(task: &Task) -> Result<ExportOptions, StoreError> {
     serde_json::from_value(task.params.clone()).map_err(|_| StoreError::corrupt("tasks.params"))
 }
 
-/// Those of `names` who are users: others have been replaced by what stands in for them already.
+/// Those of `names` that are users: others are stand-ins already.
 async fn existing(db: &Db, task: &Task, names: BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
     if names.is_empty() {
         return Ok(names);

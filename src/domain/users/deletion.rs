@@ -87,7 +87,7 @@ impl Domain {
         Ok(task)
     }
 
-    /// Archives of the users that nobody has downloaded, where the deletion erases users.
+    /// Archives of the users that were never downloaded, where the deletion erases users.
     pub async fn list_unread_archives(
         &self,
         call: &Call,

@@ -143,7 +143,7 @@ pub enum Form {
     Push,
     /// A user: itself, or as references are written.
     Person,
-    /// Some user, whom the record does not name.
+    /// A user that the record does not name.
     Unnamed,
     /// The same in every record.
     Always(&'static str),

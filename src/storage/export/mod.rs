@@ -3,7 +3,7 @@
 //! A step is one release of one table. Rows come in the order of their keys, so that reading goes on behind the
 //! last one; what is read together with a row comes in the same batch.
 
-mod beside;
+mod attached;
 mod lists;
 mod places;
 mod select;
@@ -58,7 +58,7 @@ pub fn steps(options: ExportOptions) -> impl Iterator<Item = &'static Step> {
 }
 
 /// Releases that are read together with the rows of `step`.
-fn beside_of(step: &Step) -> impl Iterator<Item = &'static Step> {
+fn attached_to(step: &Step) -> impl Iterator<Item = &'static Step> {
     let record = step.release.record;
     STEPS.iter().filter(move |other| other.release.found.with() == Some(record))
 }
@@ -78,12 +78,12 @@ pub struct Row {
     /// The members of [`Release::lists`].
     pub lists: Vec<Vec<String>>,
     /// What is read together with it.
-    pub beside: Vec<Beside>,
+    pub attached: Vec<Attached>,
 }
 
 /// A record that is read together with a row.
 #[derive(Debug, Clone)]
-pub struct Beside {
+pub struct Attached {
     /// What is released.
     pub release: &'static Release,
     /// The values of its fields.
@@ -149,7 +149,7 @@ pub async fn list_rows(
     }
     lists::fill(db, subject, step, &mut rows).await?;
     if subject.scope == Scope::Access {
-        beside::fill(db, subject, step, &mut rows).await?;
+        attached::fill(db, subject, step, &mut rows).await?;
     }
     let members = places::list_members(db, subject.app, step, &rows).await?;
     Ok(Page { rows, members })

@@ -74,7 +74,7 @@ pub(super) async fn list_members(
     Ok(members)
 }
 
-/// Those of `places` whose ids hold the id of a user other than `user`, with these ids: of a member, or of anybody
+/// Those of `places` whose ids hold the id of a user other than `user`, with these ids: of a member, or of any user
 /// where it is a word of the id. That of a distinct channel is made of its members' ids: it holds none, and is one.
 pub async fn list_naming_others(
     db: &Db,

@@ -39,7 +39,7 @@ fn to_row(step: &Step, mut key: Vec<Value>) -> Row {
         .iter()
         .map(|field| if is_selected(field) { selected.next().unwrap_or_default() } else { Value::Null });
     let values = values.collect();
-    Row { key, values, lists: vec![Vec::new(); step.release.lists.len()], beside: Vec::new() }
+    Row { key, values, lists: vec![Vec::new(); step.release.lists.len()], attached: Vec::new() }
 }
 
 /// What is the same in all records is not.
@@ -153,7 +153,7 @@ fn in_channel_of_two(subject: Subject<'_>) -> Condition {
     Condition::all().add(channel.in_subquery(channels))
 }
 
-/// That a message is restricted to nobody, or to the user and others.
+/// That a message is not restricted, or restricted to the user and others.
 fn is_shown_to(subject: Subject<'_>) -> Condition {
     let named = || {
         Query::select()

@@ -1,4 +1,4 @@
-//! `ExportUser`: everything about a user, and nothing of anybody else.
+//! `ExportUser`: everything about a user, and nothing of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
 use serde_json::Value;
 
-use super::{Beside, Row, Step, Subject, beside_of};
+use super::{Attached, Row, Step, Subject, attached_to};
 use crate::storage::columns::release::Found;
 use crate::storage::{Db, StoreError};
 
@@ -17,7 +17,7 @@ pub(super) async fn fill(
     step: &Step,
     rows: &mut [Row],
 ) -> Result<(), StoreError> {
-    let others: Vec<&Step> = beside_of(step).collect();
+    let others: Vec<&Step> = attached_to(step).collect();
     for other in others {
         let ids: Vec<String> =
             rows.iter().filter_map(|row| Some(row.key.first()?.as_str()?.to_owned())).collect();
@@ -29,7 +29,7 @@ pub(super) async fn fill(
         };
         for row in &mut *rows {
             let id = row.key.first().and_then(Value::as_str).unwrap_or_default();
-            row.beside.extend(found.remove(id).unwrap_or_default());
+            row.attached.extend(found.remove(id).unwrap_or_default());
         }
     }
     Ok(())
@@ -42,7 +42,7 @@ async fn counts(
     step: &Step,
     record: &str,
     ids: &[&str],
-) -> Result<HashMap<String, Vec<Beside>>, StoreError> {
+) -> Result<HashMap<String, Vec<Attached>>, StoreError> {
     let (on, condition) = match record {
         "message" => ("message_id", "TRUE"),
         "activity" => ("activity_id", "comment_id = ''"),
@@ -59,7 +59,7 @@ async fn counts(
         .group_by_columns([on, "type"])
         .order_by("type", Order::Asc)
         .take();
-    let mut found: HashMap<String, Vec<Beside>> = HashMap::new();
+    let mut found: HashMap<String, Vec<Attached>> = HashMap::new();
     for row in db.query_all(&select).await? {
         let id: String = row.try_get_by_index(0)?;
         let count = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
@@ -67,7 +67,7 @@ async fn counts(
         let records = found.entry(id).or_default();
         match records.first_mut() {
             Some(record) => record.counts.push(count),
-            None => records.push(Beside { release: step.release, values, counts: vec![count] }),
+            None => records.push(Attached { release: step.release, values, counts: vec![count] }),
         }
     }
     Ok(found)
@@ -80,7 +80,7 @@ async fn flags(
     step: &Step,
     record: &str,
     ids: &[&str],
-) -> Result<HashMap<String, Vec<Beside>>, StoreError> {
+) -> Result<HashMap<String, Vec<Attached>>, StoreError> {
     let select: SelectStatement = Query::select()
         .columns(["entity_id", "created_at"])
         .from(step.table)
@@ -90,12 +90,12 @@ async fn flags(
         .and_where(Expr::col("user_id").ne(subject.user))
         .order_by("user_id", Order::Asc)
         .take();
-    let mut found: HashMap<String, Vec<Beside>> = HashMap::new();
+    let mut found: HashMap<String, Vec<Attached>> = HashMap::new();
     for row in db.query_all(&select).await? {
         let (id, at): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        // The fields of a flag received: what it is on, by whom (never said), when.
+        // The fields of a flag received: what it is on, who set it (never said), when.
         let values = vec![record.into(), id.as_str().into(), "~".into(), at.into()];
-        found.entry(id).or_default().push(Beside { release: step.release, values, counts: Vec::new() });
+        found.entry(id).or_default().push(Attached { release: step.release, values, counts: Vec::new() });
     }
     Ok(found)
 }
