@@ -21,6 +21,14 @@ pub(super) fn json(value: &Value) -> Result<(), Failure> {
     writeln!(std::io::stdout().lock(), "{value}").map_err(|err| Failure::of_stdout(&err))
 }
 
+/// Writes lines of JSON as they are.
+pub(super) fn records(records: &[String]) -> Result<(), Failure> {
+    // Standard output is flushed at every line break; a buffer before it makes that rare.
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let written = records.iter().try_for_each(|record| writeln!(stdout, "{record}"));
+    written.and_then(|()| stdout.flush()).map_err(|err| Failure::of_stdout(&err))
+}
+
 /// Writes a note to standard error. If standard error is closed, the note is dropped.
 pub(super) fn note(note: impl Display) {
     let note = note.to_string();

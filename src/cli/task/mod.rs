@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::Outcome;
 
-pub(super) use watch::follow;
+pub(super) use watch::{follow, wait};
 
 #[derive(Debug, Args)]
 pub(super) struct Task {

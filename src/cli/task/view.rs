@@ -23,6 +23,7 @@ enum Style {
     Bar(ProgressBar),
     Lines { last: Option<Instant>, held: Option<Box<v1::Task>> },
     Json,
+    Silent,
 }
 
 impl View {
@@ -37,12 +38,18 @@ impl View {
         Self { style, meter: Meter::default() }
     }
 
+    /// Shows nothing.
+    pub(super) fn silent() -> Self {
+        Self { style: Style::Silent, meter: Meter::default() }
+    }
+
     /// Shows what a message told.
     pub(super) fn show(&mut self, task: v1::Task, now: Instant) -> Result<(), Failure> {
-        let done = u64::try_from(task.users_done).unwrap_or(0);
+        let done = moved(&task);
         self.meter.note(now, done);
         let rate = self.meter.per_second(now, done);
         match &mut self.style {
+            Style::Silent => Ok(()),
             Style::Json => output::json(&json::task(&task)),
             Style::Bar(bar) => {
                 bar.set_length(u64::try_from(task.users_total).unwrap_or(0));
@@ -75,7 +82,7 @@ impl View {
         let Style::Lines { last, held } = &mut self.style else { return Ok(()) };
         let Some(task) = held.take() else { return Ok(()) };
         *last = Some(now);
-        output::line(line(&task, self.meter.per_second(now, u64::try_from(task.users_done).unwrap_or(0))))
+        output::line(line(&task, self.meter.per_second(now, moved(&task))))
     }
 
     /// Tells something beside the task.
@@ -104,6 +111,7 @@ fn bar() -> ProgressBar {
     bar
 }
 
+const EXPORT: &str = "export_users";
 const TEMPLATE: &str = "{prefix:>9} {wide_bar} {msg}";
 
 /// What a line in a pipe tells: `running: 120 of 500 users, 3 failed, 60/s`.
@@ -111,13 +119,20 @@ fn line(task: &v1::Task, rate: Option<f64>) -> String {
     format!("{}: {}", json::state(task.state()), pace(task, rate))
 }
 
+/// What is counted to see how fast a task is: one user can have much to export.
+fn moved(task: &v1::Task) -> u64 {
+    let count = if task.kind == EXPORT { task.rows_done } else { task.users_done };
+    u64::try_from(count).unwrap_or(0)
+}
+
 fn pace(task: &v1::Task, rate: Option<f64>) -> String {
     let (done, total) = (text::count_i64(task.users_done), text::count_i64(task.users_total));
     let (running, over) = (task.state() == v1::TaskState::Running, super::watch::is_over(task.state()));
+    let rows = if task.kind == EXPORT { "records" } else { "rows" };
     let parts = [
         Some(format!("{done} of {total} users")),
         // A user with much content takes long, and this is what moves meanwhile.
-        (task.rows_done > task.users_done).then(|| format!("{} rows", text::count_i64(task.rows_done))),
+        (task.rows_done > task.users_done).then(|| format!("{} {rows}", text::count_i64(task.rows_done))),
         (running && task.phase != "users" && !task.phase.is_empty()).then(|| task.phase.clone()),
         (task.users_failed > 0).then(|| format!("{} failed", text::count_i64(task.users_failed))),
         (task.users_unchanged > 0).then(|| format!("{} unchanged", text::count_i64(task.users_unchanged))),

@@ -41,10 +41,19 @@ impl Watch {
 
 /// Shows a task until it ends, and says how it ended.
 pub(in crate::cli) async fn follow(client: Client, task_id: String, json: bool) -> Outcome {
+    show(client, task_id, View::new(json)).await
+}
+
+/// Waits until a task ends, and says how where it did not go well.
+pub(in crate::cli) async fn wait(client: Client, task_id: String) -> Outcome {
+    show(client, task_id, View::silent()).await
+}
+
+async fn show(client: Client, task_id: String, view: View) -> Outcome {
     let follower = Follower {
         client,
         task_id,
-        view: View::new(json),
+        view,
         interrupt: Interrupt::new(),
         patience: Patience::new(PATIENCE, Instant::now()),
         last: None,

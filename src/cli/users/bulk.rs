@@ -110,7 +110,7 @@ impl Bulk {
 }
 
 /// Each task has a request id of its own; the first has the one that was given.
-fn request_id_of(given: &str, at: usize) -> String {
+pub(in crate::cli) fn request_id_of(given: &str, at: usize) -> String {
     if given.is_empty() || at == 0 { given.to_owned() } else { format!("{given}/{at}") }
 }
 
@@ -172,7 +172,8 @@ async fn follow(client: &Client, tasks: &[String], json: bool) -> Outcome {
     Ok(worst)
 }
 
-fn worse(one: Exit, other: Exit) -> Exit {
+/// Which of two ends counts.
+pub(in crate::cli) fn worse(one: Exit, other: Exit) -> Exit {
     let order = [Exit::Failed, Exit::Cancelled, Exit::Partly];
     order.into_iter().find(|exit| *exit == one || *exit == other).unwrap_or(Exit::Success)
 }

@@ -15,6 +15,9 @@ use clap::{Args, Subcommand};
 
 use super::failure::Outcome;
 
+pub(super) use bulk::{request_id_of, worse};
+pub(super) use selection::Selection;
+
 #[derive(Debug, Args)]
 pub(super) struct Users {
     #[command(subcommand)]

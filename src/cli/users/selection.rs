@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     /// Ids of the users.
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -22,13 +22,17 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    pub(in crate::cli) const fn new(ids: Vec<String>, file: Option<PathBuf>) -> Self {
+        Self { ids, file }
+    }
+
     /// Whether standard input holds the ids, so that no answer can come from there.
     pub(super) fn is_stdin(&self) -> bool {
         self.file.as_deref().is_some_and(input::is_stdin)
     }
 
     /// The ids, each once, in the order given.
-    pub(super) fn read(mut self) -> Result<Vec<String>, Failure> {
+    pub(in crate::cli) fn read(mut self) -> Result<Vec<String>, Failure> {
         if let Some(file) = &self.file {
             self.ids.extend(parse(&input::text(file)?)?);
         }

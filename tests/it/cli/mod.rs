@@ -2,11 +2,13 @@
 
 mod archive_world;
 mod archives;
+mod export;
 mod files;
 mod import;
 mod lifecycle;
 mod users;
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -79,6 +81,16 @@ fn client_of(server: &TestServer, kid: &str, args: &[&str], secret: impl AsRef<[
     let mut command = program(server.place());
     command.args(args).args(["--server", &server.address().to_string()]);
     command.args(["--key", kid, "--secret-file"]).arg(file);
+    client_at(server, server.address(), args, secret)
+}
+
+/// The same, where the server is reached at another address.
+fn client_at(server: &TestServer, address: SocketAddr, args: &[&str], secret: impl AsRef<[u8]>) -> Command {
+    let file = server.backend().dir().join("cli.secret");
+    std::fs::write(&file, secret).unwrap();
+    let mut command = program(server.place());
+    command.args(args).args(["--server", &address.to_string()]);
+    command.args(["--key", &server.credentials().kid, "--secret-file"]).arg(file);
     command
 }
 
