@@ -76,21 +76,25 @@ fn client(server: &TestServer, args: &[&str], secret: impl AsRef<[u8]>) -> Comma
 
 /// The same with the key of another app.
 fn client_of(server: &TestServer, kid: &str, args: &[&str], secret: impl AsRef<[u8]>) -> Command {
-    let file = server.backend().dir().join("cli.secret");
-    std::fs::write(&file, secret).unwrap();
-    let mut command = program(server.place());
-    command.args(args).args(["--server", &server.address().to_string()]);
-    command.args(["--key", kid, "--secret-file"]).arg(file);
-    client_at(server, server.address(), args, secret)
+    caller(server, (server.address(), kid), args, secret)
 }
 
 /// The same, where the server is reached at another address.
 fn client_at(server: &TestServer, address: SocketAddr, args: &[&str], secret: impl AsRef<[u8]>) -> Command {
+    caller(server, (address, &server.credentials().kid), args, secret)
+}
+
+fn caller(
+    server: &TestServer,
+    (address, kid): (SocketAddr, &str),
+    args: &[&str],
+    secret: impl AsRef<[u8]>,
+) -> Command {
     let file = server.backend().dir().join("cli.secret");
     std::fs::write(&file, secret).unwrap();
     let mut command = program(server.place());
     command.args(args).args(["--server", &address.to_string()]);
-    command.args(["--key", &server.credentials().kid, "--secret-file"]).arg(file);
+    command.args(["--key", kid, "--secret-file"]).arg(file);
     command
 }
 
