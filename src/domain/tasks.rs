@@ -62,6 +62,11 @@ impl Domain {
         Ok(self.page(call, &query, rows, limit, |task| After(task.created_at.micros(), task.id.to_string())))
     }
 
+    /// How many tasks of all apps are past their due date, and not done.
+    pub async fn count_overdue(&self) -> Result<u64, Error> {
+        Ok(tasks::count_overdue(&self.store.read(None).await?, self.now()).await?)
+    }
+
     /// Items of a task, in order, and the archives that were made for them.
     pub async fn list_task_items(
         &self,

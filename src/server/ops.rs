@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic_health::server::HealthReporter;
 
 use super::health;
+use crate::domain::Domain;
 
 /// From the connection to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PEERS: usize = 64;
 /// How often samples of histograms are put into their buckets where nobody fetches the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often tasks past their due date are counted.
+const OVERDUE: Duration = Duration::from_mins(1);
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,6 +55,18 @@ impl Operations {
 
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Keeps the count of tasks past their due date, until stopped.
+pub(super) async fn count_overdue(domain: Domain, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(OVERDUE);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        match domain.count_overdue().await {
+            Ok(count) => metrics::gauge!("usher_tasks_overdue")
+                .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX))),
+            Err(err) => err.log_delayed("counting overdue tasks"),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::drain::Drain;
 use super::first_start::{DefaultKey, default_key, first_key};
 use super::listen::{Reserved, accept};
 use super::open::{Opened, StartError, open};
-use super::ops::Operations;
+use super::ops::{self, Operations};
 use super::{health, telemetry};
 use crate::domain::vault::stored;
 use crate::domain::{Domain, jobs};
@@ -140,6 +140,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     background.running.spawn(domain.clone().follow_renewals(background.stop.clone()));
     background.running.spawn(domain.clone().sweep_users(background.stop.clone()));
     background.running.spawn(domain.clone().sweep_archives(background.stop.clone()));
+    if operations.is_some() {
+        background.running.spawn(ops::count_overdue(domain.clone(), background.stop.clone()));
+    }
     background.running.spawn(store.clone().keep_settled(background.stop.clone()));
     background.running.spawn(store.clone().keep_statistics(background.stop.clone()));
 

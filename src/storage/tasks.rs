@@ -1,7 +1,9 @@
 //! Reading tasks.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait as _, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::entity::task;
 use super::{Db, StoreError};
@@ -16,7 +18,7 @@ pub struct TaskQuery {
     pub states: Vec<TaskState>,
     /// Empty: all.
     pub kinds: Vec<String>,
-    /// Only those that are not finished and were due before.
+    /// Only those that were due before, and are neither completed nor cancelled.
     pub due_before: Option<Timestamp>,
     /// Microseconds of creation and id of the last task seen.
     pub after: Option<(i64, String)>,
@@ -62,8 +64,7 @@ pub async fn list_tasks(db: &Db, app: AppId, query: &TaskQuery) -> Result<Vec<Ta
         select = select.filter(task::Column::Kind.is_in(query.kinds.iter().map(String::as_str)));
     }
     if let Some(now) = query.due_before {
-        select =
-            select.filter(task::Column::DueAt.lt(now.micros())).filter(task::Column::FinishedAt.is_null());
+        select = select.filter(overdue(now));
     }
     if let Some((created_at, id)) = &query.after {
         let before = Expr::tuple([Expr::col(task::Column::CreatedAt), Expr::col(task::Column::Id)])
@@ -77,6 +78,17 @@ pub async fn list_tasks(db: &Db, app: AppId, query: &TaskQuery) -> Result<Vec<Ta
         .all(db)
         .await?;
     rows.into_iter().map(Task::try_from).collect()
+}
+
+/// Tasks of all apps that were due before `now`, and are neither completed nor cancelled.
+pub async fn count_overdue(db: &Db, now: Timestamp) -> Result<u64, StoreError> {
+    Ok(task::Entity::find().filter(overdue(now)).count(db).await?)
+}
+
+/// A task that failed is overdue as well: what it was to do was not done.
+fn overdue(now: Timestamp) -> Condition {
+    let over = [TaskState::Completed, TaskState::Cancelled].map(TaskState::as_str);
+    Condition::all().add(task::Column::DueAt.lt(now.micros())).add(task::Column::State.is_not_in(over))
 }
 
 /// Those of `keys` that exist, in any order: for watchers, who follow many at a time.

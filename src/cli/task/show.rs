@@ -21,7 +21,7 @@ pub(super) struct List {
     /// Show at most this many tasks.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i32).range(1..))]
     limit: i32,
-    /// Only tasks that are not finished and are past their due date.
+    /// Only tasks past their due date that are neither completed nor cancelled.
     #[arg(long)]
     overdue: bool,
     /// Print a JSON object for each task, one a line.

@@ -22,7 +22,7 @@ macro_rules! missing {
 pub(in crate::storage) use missing;
 
 /// All of them.
-pub(in crate::storage) const ALL: [Index; 10] = [
+pub(in crate::storage) const ALL: [Index; 11] = [
     // Users whose terms are to be written, which is nobody most of the time.
     ("users_without_words", concat!("users (app_id, id) WHERE ", missing!("-version", "version"), " = 1")),
     ("users_named", "users (app_id, name_key) WHERE name_key IS NOT NULL"),
@@ -35,4 +35,6 @@ pub(in crate::storage) const ALL: [Index; 10] = [
     // By user, whether they are pending or not.
     ("task_items_user", "task_items (user_id, app_id)"),
     ("tasks_creator", "tasks (app_id, created_by_id)"),
+    // What is done is left out, which is nearly all.
+    ("tasks_due", "tasks (due_at) WHERE due_at IS NOT NULL AND state NOT IN ('completed', 'cancelled')"),
 ];

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::raw::{GOAWAY, RawPeer};
-use crate::harness::{Backend, each_backend, eventually, on_postgres, user_ids};
+use crate::harness::{Answer, Backend, each_backend, eventually, on_postgres, pb, user_ids};
 
 async fn fetch(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -35,6 +35,26 @@ each_backend! {
         assert!(told.contains("usher_calls_total") && told.contains("UserService/UpsertUsers"), "{told}");
         assert!(!told.contains("canary"), "labels come from usher, not from callers");
         assert!(!told.contains(&server.credentials().secret));
+    }
+
+    async fn tasks_past_their_due_date_are_counted(backend: Backend) {
+        let address = free_address().await;
+        let server = backend.launch().flag("--ops-listen", &address).start().await;
+        server.seed(&user_ids("u", 1)).await;
+        let request = pb::ExportUsersRequest { user_ids: user_ids("u", 1), ..Default::default() };
+        let task = server.users().export_users(request).await.answered().task.unwrap();
+        server.completed(&task).await;
+        let counted = async || fetch(&address, "/metrics").await.contains("usher_tasks_overdue 0").then_some(());
+        eventually("the count of overdue tasks", counted).await;
+        let place = backend.place();
+        let mut server = server;
+        server.signal("TERM").await;
+        server.ended(Duration::from_secs(10)).await;
+        let overdue = format!("UPDATE tasks SET state = 'failed', due_at = 1 WHERE id = '{}'", task.task_id);
+        backend.meddle(&place, &overdue).await;
+        let _server = backend.launch().flag("--ops-listen", &address).start().await;
+        let counted = async || fetch(&address, "/metrics").await.contains("usher_tasks_overdue 1").then_some(());
+        eventually("the overdue task", counted).await;
     }
 
     async fn probes_are_answered_and_nothing_else_is(backend: Backend) {

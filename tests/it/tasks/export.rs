@@ -259,8 +259,8 @@ each_backend! {
         assert!(moved.due_at.is_none());
         let overdue = pb::ListTasksRequest { overdue: true, ..Default::default() };
         assert!(server.tasks().list_tasks(overdue.clone()).await.answered().tasks.is_empty());
-        // The task is made unfinished, and its date is moved back.
-        let statement = format!("UPDATE tasks SET finished_at = NULL, due_at = 1 WHERE id = '{}'", erased.task_id);
+        // The task is made a failed one, and its date is moved back.
+        let statement = format!("UPDATE tasks SET state = 'failed', due_at = 1 WHERE id = '{}'", erased.task_id);
         server.backend().meddle(server.place(), &statement).await;
         let tasks = server.tasks().list_tasks(overdue).await.answered().tasks;
         assert_eq!(tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), [&erased.task_id]);
