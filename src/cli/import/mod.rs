@@ -21,7 +21,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output;
 use crate::proto::v1::ImportMode;
-use archive::{Place, Prepared, Spool};
+use archive::{Manner, Place, Prepared, Spool};
 use report::{Ending, Origin, Part, Report};
 use session::{AGAIN, Finish, Plan, Session};
 use source::Source;
@@ -93,7 +93,8 @@ impl Import {
     async fn run_archives(self) -> Outcome {
         let client = self.connection.open()?;
         let names: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
-        let Prepared { stubs, items, summary } = archive::prepare(self.files, self.trusted).await?;
+        let manner = Manner { trusted: self.trusted, replaces: matches!(self.mode, Mode::Upsert) };
+        let Prepared { stubs, items, summary } = archive::prepare(self.files, manner).await?;
         let part = async |(spool, places): (Spool, Vec<Place>)| {
             let source = Source::from(spool);
             let fingerprint = source.fingerprint().await?;

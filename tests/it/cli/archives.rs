@@ -74,7 +74,11 @@ fn two() -> Vec<Value> {
     let mut items = vec![
         item("user", json!({"id": "ada", "name": "Ada", "role": "admin"})),
         item("user", json!({"id": "bob", "name": "Bob"})),
-        item("channel", json!({"type": "messaging", "member_ids": both, "created_by": "ada"})),
+        item(
+            "channel",
+            json!({"type": "messaging", "member_ids": both, "created_by": "ada",
+            "frozen": true}),
+        ),
         item("channel", json!({"type": "messaging", "id": "of-bob", "created_by": "bob"})),
         item(
             "member",
@@ -143,7 +147,8 @@ each_backend! {
                     numbered.map(|(at, one)| save(&server, &format!("{at}.gz"), one)).collect()
                 }
             };
-            let done = import(&server, &target, &files, &["--trusted"]).await;
+            let mode = ["upsert", "insert"][usize::from(seed % 4 > 1)];
+            let done = import(&server, &target, &files, &["--trusted", "--mode", mode]).await;
             assert_eq!(done.code, 0, "seed {seed}: {}{}", done.stdout, done.stderr);
             let second = archives(&target, &people).await;
             let (before, after) = (importable(&first), importable(&second));
@@ -214,7 +219,7 @@ each_backend! {
         assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
         for line in [
             "refused: 0",
-            "made as stubs: channel 1, feed 1, user 1",
+            "stubs for what is in no archive: channel 1, feed 1, user 1",
             "left out, on what is in no archive: comment 1, flag 1, reaction 2",
             "references dropped, to what is in no archive: message.parent_id 1",
             "dropped without --trusted: future_channel_ban 1, member.channel_role 1, user.role 1",
@@ -229,6 +234,23 @@ each_backend! {
 
         let again = import(&server, &target, &[file], &[]).await;
         assert!(again.lines().contains(&"nothing to do: this import was complete"), "{}", again.stdout);
+    }
+
+    async fn insert_leaves_what_exists_and_stores_the_rest_whole(server: TestServer) {
+        server.imported("two", &two()).await;
+        let files = [save(&server, "all.gz", &archives(&server, &["ada", "bob"]).await.concat())];
+        let target = new_app(&server, "target").await;
+        let theirs = json!({"id": "ada", "name": "Ada of here", "role": "moderator"});
+        target.imported("before", &[item("user", theirs)]).await;
+        let done = import(&server, &target, &files, &["--mode", "insert"]).await;
+        assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+        assert!(done.stdout.contains("skipped: 1\n"), "{}", done.stdout);
+        let (ada, bob) = (target.user("ada").await, target.user("bob").await);
+        assert_eq!((ada.name.as_str(), ada.role.as_str(), bob.name.as_str()), ("Ada of here", "moderator", "Bob"));
+        let pair = pb::GetChannelRequest { r#type: "messaging".to_owned(),
+            member_ids: vec!["bob".to_owned(), "ada".to_owned()], ..Default::default() };
+        let pair = target.content().get_channel(pair).await.answered().channel.unwrap();
+        assert_eq!((pair.team.as_str(), pair.frozen, pair.members_total), ("", true, 2));
     }
 
     async fn what_is_not_whole_or_has_pseudonyms_is_refused_before_anything_is_sent(server: TestServer) {

@@ -1,14 +1,16 @@
-//! Writes what is sent: first stubs of what is referred to, then the items, each after what it refers to.
+//! Writes the items that are sent, each after what it refers to.
 
 use std::collections::HashSet;
 use std::io;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::rewrite::is_importable;
 use super::spool::{Draft, Place};
+use super::stubs;
 use super::summary::Why;
 use super::survey::{Candidate, KeyHash, Survey, hash_of, hash_of_content};
+use super::together::{Together, is_distinct};
 use crate::cli::export::archive::Record;
 use crate::model::content::{Key, Kind};
 use crate::model::import::Item;
@@ -17,6 +19,8 @@ use crate::model::import::Item;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
     Users,
+    /// Distinct channels and their members, where these are sent together.
+    Together,
     Places,
     Messages,
     Replies,
@@ -27,12 +31,14 @@ pub(super) enum Pass {
 
 impl Pass {
     /// Those that there is something for.
-    pub(super) fn needed(survey: &Survey) -> Vec<Self> {
-        let mut all = vec![Self::Users, Self::Places, Self::Messages, Self::Replies];
+    pub(super) fn needed(survey: &Survey, together: bool) -> Vec<Self> {
+        let mut all = vec![Self::Users];
+        all.extend(together.then_some(Self::Together));
+        all.extend([Self::Places, Self::Messages, Self::Replies]);
         all.extend((0..=survey.last_wave).map(Self::Activities));
         all.extend((0..=survey.last_wave).map(Self::Comments));
         all.push(Self::Rest);
-        all.retain(|pass| survey.kinds.iter().any(|kind| pass.reads(kind)));
+        all.retain(|pass| *pass == Self::Together || survey.kinds.iter().any(|kind| pass.reads(kind)));
         all
     }
 
@@ -40,7 +46,9 @@ impl Pass {
     fn reads(self, kind: &str) -> bool {
         match kind {
             "user" => self == Self::Users,
-            "channel" | "call" | "feed" => self == Self::Places,
+            "channel" => matches!(self, Self::Together | Self::Places),
+            "call" | "feed" => self == Self::Places,
+            "member" => matches!(self, Self::Together | Self::Rest),
             "message" => matches!(self, Self::Messages | Self::Replies),
             "activity" => matches!(self, Self::Activities(_)),
             "comment" => matches!(self, Self::Comments(_)),
@@ -48,8 +56,8 @@ impl Pass {
         }
     }
 
-    /// The first that reads records of this type.
-    fn first(kind: &str) -> Self {
+    /// The one in which records of this type are counted that are left out, or cannot be read.
+    fn counts(kind: &str) -> Self {
         match kind {
             "user" => Self::Users,
             "channel" | "call" | "feed" => Self::Places,
@@ -65,13 +73,38 @@ impl Pass {
 pub(super) struct Composer<'a> {
     pub(super) survey: &'a mut Survey,
     pub(super) draft: Draft,
-    pub(super) trusted: bool,
+    trusted: bool,
+    /// Of an import that skips what exists, stubs included: they are part of it.
+    together: Option<Together>,
+    is_together: bool,
     written: HashSet<KeyHash>,
 }
 
 impl<'a> Composer<'a> {
-    pub(super) fn new(survey: &'a mut Survey, draft: Draft, trusted: bool) -> Self {
-        Self { survey, draft, trusted, written: HashSet::new() }
+    pub(super) fn new(
+        survey: &'a mut Survey,
+        draft: Draft,
+        trusted: bool,
+        together: Option<Together>,
+    ) -> io::Result<Self> {
+        let is_together = together.is_some();
+        let mut composer = Self { survey, draft, trusted, together, is_together, written: HashSet::new() };
+        if is_together {
+            stubs::write_users(composer.survey, &mut composer.draft)?;
+            stubs::count(composer.survey);
+        }
+        Ok(composer)
+    }
+
+    /// After a reading.
+    pub(super) fn end(&mut self, pass: Pass) -> io::Result<()> {
+        if pass == Pass::Together
+            && let Some(together) = self.together.take()
+        {
+            together.write(self.survey, &mut self.draft)?;
+            stubs::write_places(self.survey, &mut self.draft)?;
+        }
+        Ok(())
     }
 
     /// Takes a record in one reading.
@@ -81,7 +114,7 @@ impl<'a> Composer<'a> {
             return Ok(());
         }
         match Candidate::of(&kind, item, self.trusted) {
-            Err(why) if pass == Pass::first(&kind) => self.survey.summary.add(why, &kind),
+            Err(why) if pass == Pass::counts(&kind) => self.survey.summary.add(why, &kind),
             Err(_) => {}
             Ok(candidate) => return self.write(pass, place, &kind, candidate),
         }
@@ -90,14 +123,15 @@ impl<'a> Composer<'a> {
 
     fn write(&mut self, pass: Pass, place: Place, kind: &str, candidate: Candidate) -> io::Result<()> {
         let Candidate { mut item, notes, read } = candidate;
-        let mut drops = Vec::new();
+        let (mut drops, mut of_together) = (Vec::new(), None);
         if let Some(read) = &read {
             let key = read.key();
             let hash = hash_of(&key);
+            of_together = (pass == Pass::Together).then_some(hash);
             let content = hash_of_content(&item);
             drops = match self.judge(read) {
                 Ok(drops) => drops,
-                Err(why) if pass == Pass::first(kind) => {
+                Err(why) if pass == Pass::counts(kind) => {
                     self.survey.summary.add(why, kind);
                     return Ok(());
                 }
@@ -110,7 +144,7 @@ impl<'a> Composer<'a> {
                 self.survey.summary.add(Why::Repeated, kind);
                 return Ok(());
             }
-        } else if pass != Pass::first(kind) {
+        } else if pass != Pass::counts(kind) {
             return Ok(());
         }
         for field in drops {
@@ -120,7 +154,13 @@ impl<'a> Composer<'a> {
         for (why, what) in notes {
             self.survey.summary.add(why, &what);
         }
-        self.draft.put(kind, &Value::Object(item), place)
+        let item = Value::Object(item);
+        if let (Some(together), Some(hash)) = (&mut self.together, of_together)
+            && together.take(hash, kind, &item, place)?
+        {
+            return Ok(());
+        }
+        self.draft.put(kind, &item, place)
     }
 
     /// The fields that refer to what is not there and can do without; or why the item cannot.
@@ -149,6 +189,7 @@ impl<'a> Composer<'a> {
             || read.needs().iter().any(|need| need.field == "parent_id" && !drops.contains(&"parent_id"));
         match key.kind {
             Kind::User => Pass::Users,
+            _ if self.is_together && is_distinct(key) => Pass::Together,
             Kind::Channel | Kind::Call | Kind::Feed => Pass::Places,
             Kind::Message if is_reply() => Pass::Replies,
             Kind::Message => Pass::Messages,
@@ -165,40 +206,4 @@ fn drop_reference(item: &mut Map<String, Value>, field: &str) {
     if field == "parent_id" && item.get("type").is_some_and(|kind| kind == "reply") {
         item.insert("type".to_owned(), "regular".into());
     }
-}
-
-/// Writes the stubs: users, then channels with all their members, calls and feeds.
-pub(super) fn write_stubs(survey: &mut Survey, draft: &mut Draft) -> io::Result<()> {
-    let mut made = Vec::new();
-    let places = survey.stub_places();
-    for (id, place) in survey.stub_users(&places) {
-        made.extend((!survey.has(&Key::new(Kind::User, [id]))).then_some("user"));
-        draft.put("user", &json!({"id": id}), place)?;
-    }
-    for (key, referred) in places {
-        made.extend((!survey.has(key)).then(|| key.kind.as_str()));
-        let [group, id] = key.parts.as_slice() else { continue };
-        let owner = &referred.owner;
-        let (kind, item) = match key.kind {
-            Kind::Channel if !referred.members.is_empty() => {
-                ("channel", json!({"type": group, "member_ids": referred.members, "created_by": owner}))
-            }
-            Kind::Channel => ("channel", json!({"type": group, "id": id, "created_by": owner})),
-            Kind::Call => ("call", json!({"type": group, "id": id, "created_by": owner})),
-            _ => {
-                let fid = format!("{group}:{id}");
-                ("feed", json!({"group_id": group, "id": id, "fid": fid, "created_by_id": owner}))
-            }
-        };
-        draft.put(kind, &item, referred.place)?;
-        for member in &referred.members {
-            let item =
-                json!({"channel_type": group, "channel_member_ids": referred.members, "user_id": member});
-            draft.put("member", &item, referred.place)?;
-        }
-    }
-    for kind in made {
-        survey.summary.add(Why::Stub, kind);
-    }
-    Ok(())
 }

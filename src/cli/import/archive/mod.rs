@@ -2,20 +2,24 @@
 //!
 //! They are read several times, so that what is large is never held: first to check all of them and to `survey`
 //! what is in them, then once for each kind of items that others refer to. `rewrite` makes an item of a record,
-//! `compose` brings items into an order in which none waits, and `spool` keeps them until they are sent.
+//! `compose` brings items into an order in which none waits, `stubs` makes what is missing, and `spool` keeps all until
+//! it is sent.
 
 mod compose;
 mod rewrite;
 mod spool;
+mod stubs;
 mod summary;
 mod survey;
+mod together;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use compose::{Composer, Pass, write_stubs};
+use compose::{Composer, Pass};
 use spool::Draft;
 use survey::Survey;
+use together::Together;
 
 use crate::cli::export::archive::{Archives, Line, Record};
 use crate::cli::failure::Failure;
@@ -31,13 +35,22 @@ pub(super) struct Prepared {
     pub(super) summary: Summary,
 }
 
+/// How archives are imported.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// With roles, teams and bans.
+    pub(super) trusted: bool,
+    /// What exists is replaced, but never by a stub: stubs are apart. Otherwise it is skipped, and they are not.
+    pub(super) replaces: bool,
+}
+
 /// Reads the archives in these files. Nothing was sent where it fails.
-pub(super) async fn prepare(files: Vec<PathBuf>, trusted: bool) -> Result<Prepared, Failure> {
-    let work = tokio::task::spawn_blocking(move || prepare_now(&files, trusted));
+pub(super) async fn prepare(files: Vec<PathBuf>, manner: Manner) -> Result<Prepared, Failure> {
+    let work = tokio::task::spawn_blocking(move || prepare_now(&files, manner));
     work.await.map_err(|err| Failure::failed(err.to_string()))?
 }
 
-fn prepare_now(files: &[PathBuf], trusted: bool) -> Result<Prepared, Failure> {
+fn prepare_now(files: &[PathBuf], Manner { trusted, replaces }: Manner) -> Result<Prepared, Failure> {
     let mut survey = Survey::default();
     each_record(files, |user, place, record| {
         survey.take(user, place, record, trusted);
@@ -45,11 +58,14 @@ fn prepare_now(files: &[PathBuf], trusted: bool) -> Result<Prepared, Failure> {
     })?;
     survey.conclude();
 
-    let mut stubs = Draft::new().map_err(|err| unwritten(&err))?;
-    write_stubs(&mut survey, &mut stubs).map_err(|err| unwritten(&err))?;
-    let (records, passes) = (survey.records, Pass::needed(&survey));
-    let draft = Draft::new().map_err(|err| unwritten(&err))?;
-    let mut composer = Composer::new(&mut survey, draft, trusted);
+    let mut stubs = new_draft()?;
+    if replaces {
+        stubs::write_before(&mut survey, &mut stubs).map_err(|err| unwritten(&err))?;
+    }
+    let (records, passes) = (survey.records, Pass::needed(&survey, !replaces));
+    let together = if replaces { None } else { Some(Together::new().map_err(|err| unwritten(&err))?) };
+    let composer = Composer::new(&mut survey, new_draft()?, trusted, together);
+    let mut composer = composer.map_err(|err| unwritten(&err))?;
     for pass in passes {
         let mut read = 0;
         each_record(files, |_, place, record| {
@@ -59,10 +75,15 @@ fn prepare_now(files: &[PathBuf], trusted: bool) -> Result<Prepared, Failure> {
         if read != records {
             return Err(Failure::failed("an archive was changed while it was being read"));
         }
+        composer.end(pass).map_err(|err| unwritten(&err))?;
     }
     let items = composer.draft.finish().map_err(|err| unwritten(&err))?;
     let stubs = stubs.finish().map_err(|err| unwritten(&err))?;
     Ok(Prepared { stubs, items, summary: survey.summary })
+}
+
+fn new_draft() -> Result<Draft, Failure> {
+    Draft::new().map_err(|err| unwritten(&err))
 }
 
 /// Hands over every record, with the user whose archive has it and where it is.

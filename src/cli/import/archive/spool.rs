@@ -34,12 +34,23 @@ impl Draft {
         Ok(Self { file: BufWriter::new(file), size: 0, places: Vec::new() })
     }
 
+    /// Adds an item.
     pub(super) fn put(&mut self, kind: &str, item: &Value, place: Place) -> io::Result<()> {
         let mut line = serde_json::to_vec(&serde_json::json!({"type": kind, "item": item}))?;
         line.push(b'\n');
+        self.put_line(&line, place)
+    }
+
+    /// Adds a line as it is, with its line break.
+    pub(super) fn put_line(&mut self, line: &[u8], place: Place) -> io::Result<()> {
         self.size += line.len() as u64;
         self.places.push(place);
-        self.file.write_all(&line)
+        self.file.write_all(line)
+    }
+
+    /// Bytes so far.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn finish(self) -> io::Result<(Spool, Vec<Place>)> {
@@ -56,6 +67,14 @@ pub(in crate::cli::import) struct Spool {
 }
 
 impl Spool {
+    /// The bytes from `start` to `end`.
+    pub(super) fn between(&self, start: u64, end: u64) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
+    }
+
     /// Reads it from its start; several can at the same time.
     pub(in crate::cli::import) fn reader(&self) -> impl Read + Send + use<> {
         Reader { file: Arc::clone(&self.file), at: 0 }

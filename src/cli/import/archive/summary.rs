@@ -56,7 +56,7 @@ impl Why {
     /// For people.
     const fn title(self) -> &'static str {
         match self {
-            Self::Stub => "made as stubs",
+            Self::Stub => "stubs for what is in no archive",
             Self::NoKind => "left out, not importable",
             Self::Absent => "left out, on what is in no archive",
             Self::Blank => "left out, without text",

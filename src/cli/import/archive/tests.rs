@@ -32,7 +32,7 @@ fn prepared(archives: &[Vec<String>], trusted: bool) -> Result<Prepared, Failure
         std::fs::write(&file, lines.concat()).unwrap();
         file
     });
-    prepare_now(&files.collect::<Vec<_>>(), trusted)
+    prepare_now(&files.collect::<Vec<_>>(), Manner { trusted, replaces: true })
 }
 
 fn read((spool, places): &(Spool, Vec<Place>)) -> Vec<Value> {
@@ -143,7 +143,10 @@ fn what_is_named_and_in_no_archive_is_made_once_and_before() {
             r#"feed {"created_by_id":"ada","fid":"user:eve","group_id":"user","id":"eve"}"#.to_owned(),
         ]
     );
-    assert_eq!(prepared.summary.lines(), ["made as stubs: call 1, channel 1, feed 1, user 2"]);
+    assert_eq!(
+        prepared.summary.lines(),
+        ["stubs for what is in no archive: call 1, channel 1, feed 1, user 2"]
+    );
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn references_to_nothing_are_dropped_and_what_is_on_nothing_is_left_out() {
     assert_eq!(
         prepared.summary.lines(),
         [
-            "made as stubs: channel 1, feed 1, user 2",
+            "stubs for what is in no archive: channel 1, feed 1, user 2",
             "left out, not importable: history 1",
             "left out, on what is in no archive: comment 2, flag 1, reaction 2",
             "references dropped, to what is in no archive: activity.parent_id 1, message.parent_id 1, \
@@ -243,4 +246,41 @@ fn faults_are_named_with_file_and_line_and_so_are_pseudonyms() {
         let refused = prepared(&[whole.clone(), lines], true).err().unwrap().to_string();
         assert!(refused.contains(place) && refused.contains(sentence), "{refused}");
     }
+}
+
+#[test]
+fn where_nothing_is_replaced_stubs_come_within_the_items_and_once() {
+    let ada = [
+        ("user", json!({"id": "ada"})),
+        ("channel", json!({"type": "t", "member_ids": ["ada", "bob"], "created_by": "ada", "color": "red"})),
+        (
+            "member",
+            json!({"user_id": "ada", "channel_type": "t", "channel_member_ids": ["ada", "bob"], "x": 1}),
+        ),
+        message("m1", "ada", None),
+        ("member", json!({"user_id": "ada", "channel_type": "t", "channel_member_ids": ["ada", "eve"]})),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ada.jsonl");
+    std::fs::write(&file, archive("ada", &ada).concat()).unwrap();
+    let prepare =
+        || prepare_now(std::slice::from_ref(&file), Manner { trusted: true, replaces: false }).unwrap();
+    let prepared = prepare();
+    assert!(read(&prepared.stubs).is_empty());
+    let items = read(&prepared.items);
+    assert_in_order(&items);
+    let shown: Vec<(&str, &Value)> =
+        items.iter().map(|one| (one["type"].as_str().unwrap(), &one["item"])).collect();
+    let kinds: Vec<&str> = shown.iter().map(|(kind, _)| *kind).collect();
+    let expected = [
+        "user", "user", "user", "channel", "member", "member", "channel", "member", "member", "channel",
+        "message",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(
+        (shown[2].1, &shown[3].1["color"], &shown[4].1["x"]),
+        (&json!({"id": "ada"}), &json!("red"), &json!(1))
+    );
+    assert_eq!(prepared.summary.lines(), ["stubs for what is in no archive: channel 2, user 2"]);
+    assert_eq!(read(&prepare().items), items, "so that an import can be resumed");
 }
