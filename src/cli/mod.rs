@@ -18,6 +18,7 @@ mod master_key;
 mod meter;
 mod migrate;
 mod output;
+mod personal_data;
 mod retry;
 mod serve;
 mod settings;
@@ -58,6 +59,8 @@ enum Verb {
     Import(import::Import),
     /// Exports everything about users, and checks archives of users.
     Export(export::Export),
+    /// Prints the register of processing (GDPR article 30).
+    PersonalData(personal_data::PersonalData),
     /// Finds, reads, writes, deletes and restores users.
     Users(users::Users),
     /// Lists, watches, cancels and retries tasks.
@@ -95,6 +98,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Token(token) => block_on(token.run()),
         Verb::Import(import) => block_on(import.run()),
         Verb::Export(export) => block_on(export.run()),
+        Verb::PersonalData(personal_data) => personal_data.run(),
         Verb::Users(users) => block_on(users.run()),
         Verb::Task(task) => block_on(task.run()),
         Verb::Healthcheck(healthcheck) => block_on(healthcheck.run()),
@@ -181,6 +185,9 @@ mod tests {
             "usher export --file - --out d --portability",
             "usher export ada --stream --include-received",
             "usher export --verify a.jsonl.gz b.jsonl.gz --json",
+            "usher export --schema",
+            "usher personal-data --format json",
+            "usher personal-data",
             "usher users query {} --sort name:desc --limit 5 --json",
             "usher users get ada grace --deleted",
             "usher users upsert users.json",

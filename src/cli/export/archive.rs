@@ -127,18 +127,16 @@ impl Archives {
                 }
                 (Line::About, State::Within(header, BTreeMap::new()))
             }
-            State::Within(header, mut counts) => match record.kind.as_str() {
-                "end" => {
-                    record.check_counts(&counts)?;
-                    (Line::End(End { header, counts }), State::Between(true))
-                }
-                _ => {
-                    record.check_owner(&header)?;
-                    *counts.entry(record.kind.clone()).or_default() += 1;
-                    let Parsed { kind, item } = record;
-                    (Line::Record(Record { line: number, kind, item }), State::Within(header, counts))
-                }
-            },
+            State::Within(header, counts) if record.kind == "end" => {
+                record.check_counts(&counts)?;
+                (Line::End(End { header, counts }), State::Between(true))
+            }
+            State::Within(header, mut counts) => {
+                record.check_owner(&header)?;
+                *counts.entry(record.kind.clone()).or_default() += 1;
+                let Parsed { kind, item } = record;
+                (Line::Record(Record { line: number, kind, item }), State::Within(header, counts))
+            }
         };
         self.state = state;
         Ok(Some(line))

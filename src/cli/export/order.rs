@@ -24,16 +24,16 @@ const TASK: usize = 1_000;
 #[derive(Debug, Args)]
 pub(super) struct Order {
     /// Overwrite files that are other archives.
-    #[arg(long, conflicts_with_all = ["stream", "verify"])]
+    #[arg(long, conflicts_with_all = ["stream", "verify", "schema"])]
     force: bool,
     /// Id of the user on whose behalf it is done; kept with the task.
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true, conflicts_with_all = ["stream", "verify"])]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true, conflicts_with_all = ["stream", "verify", "schema"])]
     by: String,
     /// Why it is done; kept with the task.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, conflicts_with_all = ["stream", "verify"])]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, conflicts_with_all = ["stream", "verify", "schema"])]
     reason: String,
     /// Name of the request: the same command with the same id fetches the same archives. [default: a random one]
-    #[arg(long, value_name = "ID", conflicts_with_all = ["stream", "verify"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["stream", "verify", "schema"])]
     request_id: Option<String>,
 }
 
@@ -134,9 +134,10 @@ impl Run<'_> {
                     if tasks.len() > 1 { format!(" ({} of {})", at + 1, tasks.len()) } else { String::new() };
                 output::note(format_args!("task {id}{which}"));
             }
-            let exit = match self.report.json {
-                true => watched::wait(self.client.clone(), id.clone()).await?,
-                false => watched::follow(self.client.clone(), id.clone(), false).await?,
+            let exit = if self.report.json {
+                watched::wait(self.client.clone(), id.clone()).await?
+            } else {
+                watched::follow(self.client.clone(), id.clone(), false).await?
             };
             if exit == Exit::Interrupted {
                 return Ok(exit);

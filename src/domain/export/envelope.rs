@@ -8,6 +8,12 @@ use crate::model::clock::Timestamp;
 use crate::model::export::{ExportOptions, FORMAT};
 use crate::storage::export::steps;
 
+/// Names the JSON Schema of the records.
+pub(super) const SCHEMA: &str = "urn:usher:export:1";
+/// How long data is kept.
+pub(super) const RETENTION: &str =
+    "until the user is deleted; the history of the account for `history_retention_days` of the app";
+
 /// What the first record says.
 #[derive(Debug, Clone)]
 pub struct Header {
@@ -29,7 +35,7 @@ impl Header {
         let Self { user_id, app, task_id, options, read_from } = self;
         let export = json!({"type": "export", "item": {
             "format": FORMAT,
-            "schema": "urn:usher:export:1",
+            "schema": SCHEMA,
             "user_id": user_id,
             "app": app,
             "task_id": task_id,
@@ -57,7 +63,7 @@ fn about(options: ExportOptions) -> Value {
     json!({"type": "about", "item": {
         "purposes": all.collect::<Vec<_>>(),
         "categories": categories,
-        "retention": "until the user is deleted; the history of the account for `history_retention_days` of the app",
+        "retention": RETENTION,
         "recipients": [],
         "source": "the user, and the use of the service",
         "rights": [

@@ -6,13 +6,17 @@
 mod download;
 mod envelope;
 mod names;
+mod processing;
 mod reader;
 mod record;
 mod register;
+mod schema;
 mod sweep;
 
 pub use self::download::Download;
 pub use self::envelope::Header;
 pub use self::names::Names;
+pub use self::processing::{Given, Held, Processing, Withheld, processing};
 pub use self::reader::{Batch, Pace, Position, Reader};
 pub use self::register::own_field;
+pub use self::schema::schema;

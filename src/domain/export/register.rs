@@ -11,14 +11,16 @@ pub fn own_field(record: &str) -> Option<&'static str> {
     fields.all(|field| field == Some(first)).then_some(first)
 }
 
-fn own_field_of(release: &Release) -> Option<&'static str> {
+/// The same for one release.
+pub(super) fn own_field_of(release: &Release) -> Option<&'static str> {
     let (Found::By(column) | Found::ByWhere(column, _)) = release.found else { return None };
     let names_user = |form| matches!(form, Form::Person | Form::Text);
     let field = release.fields.iter().find(|field| field.column == column && names_user(field.form));
     field.map(|field| field.name)
 }
 
-fn releases() -> impl Iterator<Item = &'static Release> {
+/// All releases of all tables.
+pub(super) fn releases() -> impl Iterator<Item = &'static Release> {
     TABLES.iter().flat_map(|table| table.released)
 }
 

@@ -299,6 +299,31 @@ each_backend! {
         assert!(broken.failed(1).contains("what was written is not whole"), "{}", broken.stderr);
     }
 
+    async fn the_schema_and_the_register_need_no_server(server: TestServer) {
+        let print = async |args: &[&str]| {
+            let mut command = crate::harness::program(server.place());
+            command.args(args);
+            ended(command, "").await
+        };
+        let schema: Value = serde_json::from_str(&print(&["export", "--schema"]).await.lines().join("\n")).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        let message = &schema["$defs"]["message"]["properties"]["item"];
+        assert_eq!(message["properties"]["created_at"], json!({"type": "string", "format": "date-time"}));
+        assert_eq!((&message["required"], &message["additionalProperties"]), (&json!(["id", "user"]), &json!(false)));
+
+        let register = print(&["personal-data", "--format", "json"]).await.json().pop().unwrap();
+        let tables = register["tables"].as_array().unwrap();
+        let users = tables.iter().find(|table| table["table"] == "users").unwrap();
+        assert_eq!(users["records"][0]["purpose"], "to keep the user's account and profile");
+        let text = print(&["personal-data"]).await;
+        assert_eq!(text.lines()[0], "# Register of processing");
+        assert!(tables.iter().all(|table| text.stdout.contains(&format!("## {}\n", table["table"].as_str().unwrap()))));
+        for wrong in [&["personal-data", "--format", "xml"][..], &["personal-data", "ada"], &["export", "--schema", "ada"],
+            &["export", "--schema", "-o", "d"], &["export", "--schema", "--stream"], &["export", "--schema", "--json"]] {
+            print(wrong).await.failed(2);
+        }
+    }
+
     async fn archives_that_are_not_whole_are_named_with_line_and_fault(server: TestServer) {
         seed(&server).await;
         let dir = dir(&server);

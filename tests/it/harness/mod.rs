@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 pub(crate) mod raw;
 mod reaper;
+pub(crate) mod schema;
 mod seed;
 mod server;
 pub(crate) mod setting;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 
 use crate::harness::{
-    Answer, Caller, TestServer, each_backend, eventually, fields_of, item, pb, reason_of, user,
+    Answer, Caller, TestServer, each_backend, eventually, fields_of, item, pb, reason_of, schema, user,
 };
 use crate::users::export::{exported, of};
 
@@ -55,6 +55,7 @@ pub(crate) async fn archive(caller: &Caller, task: &pb::Task, index: i32) -> Vec
     let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!((header.total_bytes, header.sha256), (i64::try_from(bytes.len()).unwrap(), sha256));
     assert_eq!(header.content_type, "application/gzip");
+    schema::check(&unpack(&bytes));
     bytes
 }
 

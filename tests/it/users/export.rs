@@ -7,7 +7,7 @@ use tonic::{Code, Status, Streaming};
 use usher::storage::columns::TABLES;
 use usher::storage::columns::release::{Field, Form, Found, Release};
 
-use crate::harness::{Answer, Caller, TestServer, each_backend, fields_of, item, pb, reason_of};
+use crate::harness::{Answer, Caller, TestServer, each_backend, fields_of, item, pb, reason_of, schema};
 
 const TIME: &str = "2024-05-01T12:00:00Z";
 
@@ -35,6 +35,7 @@ pub(crate) async fn exported(caller: &Caller, request: pb::ExportUserRequest) ->
     let (first, last) = (&records[0], &records[records.len() - 1]);
     assert_eq!((&first["type"], &first["item"]["user_id"]), (&json!("export"), &json!(user)));
     assert_eq!((&records[1]["type"], &last["type"]), (&json!("about"), &json!("end")));
+    schema::check(&records);
     let mut counted: BTreeMap<String, i64> = BTreeMap::new();
     for record in &records[2..records.len() - 1] {
         assert!(["provided", "observed"].contains(&record["basis"].as_str().unwrap()), "{record}");
