@@ -64,7 +64,9 @@ async fn narrow(server: &TestServer, limit: usize, then: Then) -> (SocketAddr, A
 /// `ada` with about 1 MB that no compression makes much smaller, and `bob@b`.
 async fn seed(caller: &Caller) {
     let text = |at: usize| {
-        (0..60).map(|part| format!("{:x}", Sha256::digest(format!("{at} {part}")))).collect::<String>()
+        let parts: Vec<String> =
+            (0..60).map(|part| format!("{:x}", Sha256::digest(format!("{at} {part}")))).collect();
+        parts.concat()
     };
     let mut items = vec![item("user", json!({"id": "ada"})), item("user", json!({"id": "bob@b"}))];
     items.push(item("channel", json!({"type": "messaging", "id": "c", "created_by": "ada"})));
