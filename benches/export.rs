@@ -1,8 +1,8 @@
 //! How fast users are exported, beside a bare SELECT of the same rows, and how fast archives are downloaded.
 //!
 //! `cargo bench --bench export -- [MESSAGES]` prints, on every database there is: how soon the first record of
-//! ExportUser comes, and messages a second of the stream; messages a second of ExportUsers; those of a bare
-//! SELECT of the same rows, in pages by key; the rate of DownloadResult; and by how much the memory of the
+//! `ExportUser` comes, and messages a second of the stream; messages a second of `ExportUsers`; those of a bare
+//! SELECT of the same rows, in pages by key; the rate of `DownloadResult`; and by how much the memory of the
 //! process, client included, grew at most meanwhile.
 #![expect(
     clippy::unwrap_used,

@@ -31,6 +31,7 @@ pub enum Archives {
 
 impl Archives {
     /// Whether they go: what is not written is as earlier versions had it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn are_to_go(&self) -> bool {
         *self == Self::Now
     }

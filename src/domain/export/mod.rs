@@ -1,4 +1,4 @@
-//! The records of one user, as ExportUser streams them and as archives hold them: one JSON object a line.
+//! The records of one user, as `ExportUser` streams them and as archives hold them: one JSON object a line.
 //!
 //! What is read is said by the register of personal data; here it is written, and other people get their
 //! pseudonyms.

@@ -311,7 +311,7 @@ enum Stored {
 async fn store_piece(tx: &Tx, batch: &mut Batch, piece: &Piece) -> Result<Stored, Fault> {
     let id = ArchiveId { app: batch.task().app, task: batch.task().id, index: piece.item };
     if !items::is_runnable(tx, batch.task(), piece.item, &piece.user).await? {
-        return begin_anew(batch);
+        return Ok(begin_anew(batch));
     }
     match &piece.part {
         Part::Refused(reason) => {
@@ -323,7 +323,7 @@ async fn store_piece(tx: &Tx, batch: &mut Batch, piece: &Piece) -> Result<Stored
         Part::Chunk(chunk) => store_chunk(tx, batch, id, piece, chunk).await,
         Part::Seal(sha256) => {
             if archives::lock(tx, id).await?.is_none() {
-                return begin_anew(batch);
+                return Ok(begin_anew(batch));
             }
             finish(tx, batch, id, &piece.user, sha256).await?;
             Ok(Stored::Yes)
@@ -332,9 +332,9 @@ async fn store_piece(tx: &Tx, batch: &mut Batch, piece: &Piece) -> Result<Stored
 }
 
 /// The user was erased, or an erasure has removed the archive, since it names a user who is erased.
-fn begin_anew(batch: &mut Batch) -> Result<Stored, Fault> {
+fn begin_anew(batch: &mut Batch) -> Stored {
     batch.checkpoint(Value::Null);
-    Ok(Stored::Not)
+    Stored::Not
 }
 
 async fn store_chunk(
@@ -357,7 +357,7 @@ async fn store_chunk(
         }
         archives::insert(tx, id, &piece.user, batch.now()).await?;
     }
-    let Some(archive) = archives::lock(tx, id).await? else { return begin_anew(batch) };
+    let Some(archive) = archives::lock(tx, id).await? else { return Ok(begin_anew(batch)) };
     archives::append(tx, &archive, &chunk.data, chunk.records).await?;
     archives::insert_numbers(tx, id, &chunk.numbers).await?;
     archives::insert_names(tx, id, &names).await?;

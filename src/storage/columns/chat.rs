@@ -86,7 +86,6 @@ pub(super) const MESSAGES: Table = Table {
     names: &[("user_id", Author), ("pinned_by_id", System)],
     internal: &["import_no"],
     derived: &[("channel_id", Ended)],
-    ..NOTHING
 };
 
 pub(super) const REACTIONS: Table = Table {

@@ -15,7 +15,6 @@ pub(super) const FEEDS: Table = Table {
     names: &[("created_by_id", System)],
     internal: &["import_no"],
     derived: &[("id", Content)],
-    ..NOTHING
 };
 
 pub(super) const ACTIVITIES: Table = Table {

@@ -27,7 +27,7 @@ pub(super) async fn list(
     let (select, columns) = statement(subject, step, after, limit);
     let mut rows: Vec<Vec<Value>> = narrow::list(db, select, columns).await?;
     let keys = step.release.order.len();
-    rows.sort_by(|a, b| compare(&a[..keys], &b[..keys]));
+    rows.sort_by(|a, b| compare(a.iter().take(keys), b.iter().take(keys)));
     Ok(rows.into_iter().map(|key| to_row(step, key)).collect())
 }
 
@@ -85,13 +85,11 @@ fn behind(table: &'static str, order: &[&'static str], after: &[Value]) -> Expr 
         Some(number) => Expr::val(number),
         None => Expr::val(value.as_str().unwrap_or_default()),
     };
-    match (order, after) {
-        ([column], [after]) => Expr::col((table, *column)).gt(value(after)),
-        _ => {
-            let columns = order.iter().map(|column| Expr::col((table, *column)));
-            Expr::tuple(columns).gt(Expr::tuple(after.iter().map(value)))
-        }
+    if let ([column], [after]) = (order, after) {
+        return Expr::col((table, *column)).gt(value(after));
     }
+    let columns = order.iter().map(|column| Expr::col((table, *column)));
+    Expr::tuple(columns).gt(Expr::tuple(after.iter().map(value)))
 }
 
 fn found(subject: Subject<'_>, table: &'static str, found: Found) -> Condition {
@@ -168,10 +166,10 @@ fn is_shown_to(subject: Subject<'_>) -> Condition {
     Condition::any().add(Expr::exists(named()).not()).add(Expr::exists(names_user))
 }
 
-fn compare(a: &[Value], b: &[Value]) -> Ordering {
+fn compare<'a>(a: impl Iterator<Item = &'a Value>, b: impl Iterator<Item = &'a Value>) -> Ordering {
     let one = |(a, b): (&Value, &Value)| match (a.as_i64(), b.as_i64()) {
         (Some(a), Some(b)) => a.cmp(&b),
         _ => a.as_str().cmp(&b.as_str()),
     };
-    a.iter().zip(b).map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    a.zip(b).map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
