@@ -140,12 +140,11 @@ each_backend! {
             kinds.extend(items.iter().map(|item| item["type"].as_str().unwrap().to_owned()));
             let first = archives(&source, &people).await;
             // Each in a file of its own, or all in one.
-            let files = match seed % 2 {
-                0 => vec![save(&server, "all.gz", &first.concat())],
-                _ => {
-                    let numbered = first.iter().enumerate().rev();
-                    numbered.map(|(at, one)| save(&server, &format!("{at}.gz"), one)).collect()
-                }
+            let files = if seed % 2 == 0 {
+                vec![save(&server, "all.gz", &first.concat())]
+            } else {
+                let numbered = first.iter().enumerate().rev();
+                numbered.map(|(at, one)| save(&server, &format!("{at}.gz"), one)).collect()
             };
             let mode = ["upsert", "insert"][usize::from(seed % 4 > 1)];
             let done = import(&server, &target, &files, &["--trusted", "--mode", mode]).await;

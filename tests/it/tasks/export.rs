@@ -52,7 +52,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Vec<Value> {
 /// An archive, whose length and checksum are as the header says.
 pub(crate) async fn archive(caller: &Caller, task: &pb::Task, index: i32) -> Vec<u8> {
     let (header, bytes) = download(caller, task, index, 0).await.unwrap();
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = usher::domain::vault::hex(&Sha256::digest(&bytes));
     assert_eq!((header.total_bytes, header.sha256), (i64::try_from(bytes.len()).unwrap(), sha256));
     assert_eq!(header.content_type, "application/gzip");
     schema::check(&unpack(&bytes));
@@ -105,7 +105,7 @@ each_backend! {
         assert_eq!(records[records.len() - 1]["item"]["records"]["message"], 3_000);
 
         let counted = i64::try_from(records.len() - 3).unwrap();
-        let pb::task::Result::ExportUsers(result) = task.result.clone().unwrap();
+        let pb::task::Result::ExportUsers(result) = task.result.unwrap();
         assert_eq!((result.files, result.records), (1, counted));
         assert_eq!((result.bytes, task.rows_done), (i64::try_from(bytes.len()).unwrap(), counted));
         let file = server.items(&task.task_id).await[0].file.clone().unwrap();
