@@ -35,7 +35,7 @@ pub struct Batch {
     pub next: Option<Position>,
 }
 
-/// How many rows are read at a time: as many as hold about [`TARGET`] bytes, judged by those before.
+/// How many rows are read at a time: as many as hold about 256 KiB, judged by those before.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace(u64);
 
