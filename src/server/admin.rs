@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::config::{Config, read_secret};
+use super::config::{Config, ConfigError, read_secret};
 use super::database_url::{DatabaseAt, database};
 use super::first_start::DEFAULT;
 use super::open::{Opened, StartError, make_secret, open, replace_secret};
@@ -140,14 +140,14 @@ pub async fn rotate_master_key(config: &Config, new: Option<&Path>) -> Result<Ma
         if elsewhere || matches!(database(config)?, DatabaseAt::Postgres(_)) {
             let text =
                 "give the new master key with --new-master-key-file; make one with `openssl rand -hex 32`";
-            return Err(StartError::Other(text.to_owned()));
+            return Err(ConfigError(text.to_owned()).into());
         }
         if !draft.exists() {
             make_secret(&draft, &MasterKey::generate())?;
         }
         &draft
     };
-    let parsed = MasterKey::parse(&read_secret(file)?).map_err(|text| StartError::Other(text.to_owned()))?;
+    let parsed = MasterKey::parse(&read_secret(file)?).map_err(|text| ConfigError(text.to_owned()))?;
     let done = stored::rotate(&store, &vault, parsed, SystemClock.now()).await;
     match done.map_err(|err| StartError::Other(err.to_string()))? {
         Rotation::Done => {}

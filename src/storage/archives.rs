@@ -155,18 +155,24 @@ pub async fn note_download(tx: &Tx, id: ArchiveId, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// The chunk that holds the byte at `offset`, with the place of its first byte.
-pub async fn find_chunk(db: &Db, id: ArchiveId, offset: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+/// The chunk that holds the byte at `offset`, and some behind it, in order, each with the place of its first byte.
+pub async fn list_chunks(db: &Db, id: ArchiveId, offset: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let first = Query::select()
+        .expr(Expr::col("start").max())
+        .from("export_chunks")
+        .cond_where(rows_of(id))
+        .and_where(Expr::col("start").lte(offset))
+        .take();
     let select = Query::select()
         .columns(["start", "data"])
         .from("export_chunks")
         .cond_where(rows_of(id))
-        .and_where(Expr::col("start").lte(offset))
-        .order_by("start", Order::Desc)
-        .limit(1)
+        .and_where(Expr::col("start").gte(Expr::SubQuery(None, Box::new(first.into()))))
+        .order_by("start", Order::Asc)
+        .limit(CHUNKS)
         .take();
-    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
-    Ok(Some((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+    let rows = db.query_all(&select).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
 }
 
 /// Numbers that were given in an archive that is being written, by the hashes of what has them.

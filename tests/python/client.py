@@ -5,6 +5,8 @@ service once at least, checks the answers, and ends with 0.
 """
 
 import contextlib
+import gzip
+import hashlib
 import importlib
 import json
 import os
@@ -183,6 +185,31 @@ def tasks(usher: Usher) -> None:
     assert newest == [(2, back.task_id), (1, states[0].task_id)], history
 
 
+def exports(usher: Usher) -> None:
+    answers = usher.call("user", "ExportUser", {"userId": "py-0"})
+    records = [json.loads(record) for answer in answers for record in answer.records]
+    assert [record["type"] for record in records[:3]] == ["export", "about", "user"], records
+    assert records[-1]["type"] == "end" and records[2]["item"]["id"] == "py-0", records
+    with refused(grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND"):
+        list(usher.call("user", "ExportUser", {"userId": "nobody"}))
+
+    task = usher.call("user", "ExportUsers", {"userIds": ["py-0", "nobody"]}).task
+    last = [answer.task for answer in usher.call("task", "WatchTask", {"taskId": task.task_id})][-1]
+    assert (last.state, last.users_failed, last.export_users.files) == (3, 1, 1), last
+    file = usher.call("task", "ListTaskItems", {"taskId": task.task_id}).items[0].file
+    header, *parts = usher.call("task", "DownloadResult", {"taskId": task.task_id, "index": 0})
+    archive = b"".join(part.data for part in parts)
+    assert (header.header.total_bytes, file.bytes) == (len(archive), len(archive)), header
+    assert hashlib.sha256(archive).hexdigest() == header.header.sha256 == file.sha256, header
+    lines = gzip.decompress(archive).decode().splitlines()
+    assert len(lines) == file.records + 3 and json.loads(lines[-1])["type"] == "end", lines
+    half = len(archive) // 2
+    rest = list(usher.call("task", "DownloadResult", {"taskId": task.task_id, "index": 0, "offset": half}))[1:]
+    assert b"".join(part.data for part in rest) == archive[half:]
+    with refused(grpc.StatusCode.NOT_FOUND, "EXPORT_GONE"):
+        list(usher.call("task", "DownloadResult", {"taskId": task.task_id, "index": 1}))
+
+
 def tokens(usher: Usher, address: str) -> None:
     minted = usher.call("token", "CreateUserToken", {"userId": "py-1", "validity": "60s", "claims": {"device": "phone"}})
     verdict = usher.call("token", "VerifyToken", {"token": minted.token})
@@ -329,6 +356,7 @@ def main() -> None:
         compressed(address)
         users(usher)
         tasks(usher)
+        exports(usher)
         tokens(usher, address)
         keys(usher)
         settings(usher)

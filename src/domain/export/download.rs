@@ -1,5 +1,7 @@
 //! Downloading archives.
 
+use std::collections::VecDeque;
+
 use crate::domain::jobs::export::KIND;
 use crate::domain::{Call, Domain, Error};
 use crate::model::archive::{Archive, ArchiveId};
@@ -16,6 +18,8 @@ pub struct Download {
     /// What is downloaded.
     pub archive: Archive,
     offset: i64,
+    /// Read, and not sent yet.
+    chunks: VecDeque<(i64, Vec<u8>)>,
 }
 
 impl Domain {
@@ -46,7 +50,7 @@ impl Domain {
         if offset == 0 {
             self.note_download(call, &archive).await?;
         }
-        Ok(Download { domain: self.clone(), archive, offset })
+        Ok(Download { domain: self.clone(), archive, offset, chunks: VecDeque::new() })
     }
 
     async fn note_download(&self, call: &Call, archive: &Archive) -> Result<(), Error> {
@@ -78,9 +82,11 @@ impl Download {
         if self.offset >= self.archive.bytes {
             return Ok(None);
         }
-        let db = self.domain.store.read(None).await?;
-        let chunk = archives::find_chunk(&db, self.archive.id, self.offset).await?;
-        let (start, mut data) = chunk.ok_or(Error::DownloadGone)?;
+        if self.chunks.is_empty() {
+            let db = self.domain.store.read(None).await?;
+            self.chunks = archives::list_chunks(&db, self.archive.id, self.offset).await?.into();
+        }
+        let (start, mut data) = self.chunks.pop_front().ok_or(Error::DownloadGone)?;
         let skipped = usize::try_from(self.offset - start).unwrap_or(usize::MAX);
         if skipped >= data.len() {
             return Err(Error::DownloadGone);

@@ -10,7 +10,7 @@ use super::names::Names;
 use super::record;
 use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
-use crate::storage::export::{Step, Subject, list_rows, steps};
+use crate::storage::export::{Page, Step, Subject, list_rows, steps};
 use crate::storage::{Db, StoreError};
 
 /// Where an export goes on. Steps are named, so that another version may have others.
@@ -73,12 +73,21 @@ pub struct Reader {
     header: Header,
     /// How others are called; grows as they are met.
     names: Names,
+    /// The next page, where it was read already.
+    ahead: Option<Ahead>,
+}
+
+/// A page that was read while the one before was written down.
+struct Ahead {
+    step: &'static str,
+    after: Vec<Value>,
+    page: Page,
 }
 
 impl Reader {
     /// Reads the export that `header` is the beginning of.
     pub fn new(app: AppId, header: Header, names: Names) -> Self {
-        Self { app, header, names }
+        Self { app, header, names, ahead: None }
     }
 
     /// How others were called.
@@ -100,21 +109,17 @@ impl Reader {
         if step.is_empty() {
             records.extend(self.header.records());
         }
-        let steps: Vec<&Step> = steps(self.header.options).collect();
+        let steps: Vec<&'static Step> = steps(self.header.options).collect();
         let first = if step.is_empty() { Some(0) } else { steps.iter().position(|one| one.name == step) };
         let mut at =
             first.ok_or_else(|| StoreError::Internal(format!("there is no step {step} of an export")))?;
         let (mut after, mut read) = (after, 0);
         while let Some(step) = steps.get(at) {
-            let last = self.read_step(db, step, &after, limit - read, &mut records, &mut counts).await?;
-            read += last.0;
-            match last {
-                (rows, Some(key)) if rows > 0 && read >= limit => after = key,
-                _ => {
-                    at += 1;
-                    after = Vec::new();
-                }
-            }
+            let left = limit.saturating_sub(read).max(1);
+            let (rows, next) = self.read_step(db, step, after, left, &mut records, &mut counts).await?;
+            read += rows;
+            at += usize::from(next.is_none());
+            after = next.unwrap_or_default();
             if read >= limit {
                 break;
             }
@@ -128,26 +133,45 @@ impl Reader {
         Ok(Batch { records, count, next })
     }
 
-    /// Rows of one step; how many, and the key of the last.
+    /// Rows of one step: how many, and the key of the last where there may be more. While they are written down, the
+    /// next ones are read.
     async fn read_step(
         &mut self,
         db: &Db,
-        step: &Step,
-        after: &[Value],
+        step: &'static Step,
+        after: Vec<Value>,
         limit: u64,
         records: &mut Vec<String>,
         counts: &mut BTreeMap<String, i64>,
     ) -> Result<(u64, Option<Vec<Value>>), StoreError> {
-        let subject = Subject { app: self.app, user: &self.header.user_id, scope: self.header.options.scope };
-        let page = list_rows(db, subject, step, after, limit).await?;
-        let (persons, places) = (record::persons(step.release, &page), record::places(step.release, &page));
-        self.names.look_up(db, persons, places).await?;
-        for row in &page.rows {
-            record::records(step.release, row, &page, &mut self.names, |kind, json| {
-                *counts.entry(kind.to_owned()).or_default() += 1;
-                records.push(json);
-            });
-        }
-        Ok((page.rows.len() as u64, page.rows.last().map(|row| row.key.clone())))
+        let Self { app, header, names, ahead } = self;
+        let subject = Subject { app: *app, user: &header.user_id, scope: header.options.scope };
+        let page = match ahead.take().filter(|ahead| ahead.step == step.name && ahead.after == after) {
+            Some(ahead) => ahead.page,
+            None => list_rows(db, subject, step, &after, limit).await?,
+        };
+        let last = page.rows.last().map(|row| row.key.clone()).filter(|_| page.more);
+        let reading = async {
+            match &last {
+                Some(last) => list_rows(db, subject, step, last, limit).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let writing = async {
+            let (persons, places) =
+                (record::persons(step.release, &page), record::places(step.release, &page));
+            names.look_up(db, persons, places).await?;
+            for row in &page.rows {
+                record::records(step.release, row, &page, names, |kind, json| {
+                    *counts.entry(kind.to_owned()).or_default() += 1;
+                    records.push(json);
+                });
+            }
+            Ok::<_, StoreError>(())
+        };
+        // The statement is on its way before the writing begins.
+        let (next, ()) = tokio::try_join!(reading, writing)?;
+        *ahead = next.zip(last.clone()).map(|(page, after)| Ahead { step: &step.name, after, page });
+        Ok((page.rows.len() as u64, last))
     }
 }

@@ -293,10 +293,15 @@ async fn checksum(db: &Db, id: ArchiveId) -> Result<String, StoreError> {
     let (mut digest, mut offset) = (Sha256::new(), 0);
     let bytes = archives::find(db, id).await?.map_or(0, |archive| archive.bytes);
     while offset < bytes {
+        let chunks = archives::list_chunks(db, id, offset).await?;
         // One that is missing is found out when the archive is locked.
-        let Some((start, data)) = archives::find_chunk(db, id, offset).await? else { break };
-        offset = start + i64::try_from(data.len()).unwrap_or(i64::MAX - start);
-        digest.update(&data);
+        if chunks.is_empty() {
+            break;
+        }
+        for (start, data) in chunks {
+            offset = start + i64::try_from(data.len()).unwrap_or(i64::MAX - start);
+            digest.update(&data);
+        }
     }
     Ok(hex(&digest.finalize()))
 }

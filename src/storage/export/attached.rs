@@ -8,31 +8,50 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
 use serde_json::Value;
 
 use super::{Attached, Row, Step, Subject, attached_to};
+use crate::model::export::Scope;
 use crate::storage::columns::release::Found;
 use crate::storage::{Db, StoreError};
 
-pub(super) async fn fill(
+/// What is attached, by the id of what it is attached to.
+pub(super) type ById = HashMap<String, Vec<Attached>>;
+
+/// What is attached to `rows`, in the order of the releases.
+pub(super) async fn read(
     db: &Db,
     subject: Subject<'_>,
     step: &Step,
-    rows: &mut [Row],
-) -> Result<(), StoreError> {
-    let others: Vec<&Step> = attached_to(step).collect();
-    for other in others {
-        let ids: Vec<String> =
-            rows.iter().filter_map(|row| Some(row.key.first()?.as_str()?.to_owned())).collect();
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut found = match other.release.found {
-            Found::CountedOn(record) => counts(db, subject, other, record, &ids).await?,
-            Found::FlagsOn(record) => flags(db, subject, other, record, &ids).await?,
-            _ => continue,
-        };
+    rows: &[Row],
+) -> Result<Vec<ById>, StoreError> {
+    let others: Vec<&'static Step> = attached_to(step).collect();
+    if others.is_empty() || subject.scope == Scope::Portability {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = rows.iter().map(id).collect();
+    let of_one = |other: &'static Step| {
+        let ids = &ids;
+        async move {
+            match other.release.found {
+                Found::CountedOn(record) => counts(db, subject, other, record, ids).await,
+                Found::FlagsOn(record) => flags(db, subject, other, record, ids).await,
+                _ => Ok(ById::new()),
+            }
+        }
+    };
+    futures_util::future::try_join_all(others.into_iter().map(of_one)).await
+}
+
+/// Attaches it to the rows.
+pub(super) fn fill(rows: &mut [Row], found: Vec<ById>) {
+    for mut one in found {
         for row in &mut *rows {
-            let id = row.key.first().and_then(Value::as_str).unwrap_or_default();
-            row.attached.extend(found.remove(id).unwrap_or_default());
+            let attached = one.remove(id(row)).unwrap_or_default();
+            row.attached.extend(attached);
         }
     }
-    Ok(())
+}
+
+fn id(row: &Row) -> &str {
+    row.key.first().and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Reactions of others by what they are on.
@@ -42,7 +61,7 @@ async fn counts(
     step: &Step,
     record: &str,
     ids: &[&str],
-) -> Result<HashMap<String, Vec<Attached>>, StoreError> {
+) -> Result<ById, StoreError> {
     let (on, condition) = match record {
         "message" => ("message_id", "TRUE"),
         "activity" => ("activity_id", "comment_id = ''"),
@@ -59,7 +78,7 @@ async fn counts(
         .group_by_columns([on, "type"])
         .order_by("type", Order::Asc)
         .take();
-    let mut found: HashMap<String, Vec<Attached>> = HashMap::new();
+    let mut found = ById::new();
     for row in db.query_all(&select).await? {
         let id: String = row.try_get_by_index(0)?;
         let count = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
@@ -80,7 +99,7 @@ async fn flags(
     step: &Step,
     record: &str,
     ids: &[&str],
-) -> Result<HashMap<String, Vec<Attached>>, StoreError> {
+) -> Result<ById, StoreError> {
     let select: SelectStatement = Query::select()
         .columns(["entity_id", "created_at"])
         .from(step.table)
@@ -90,7 +109,7 @@ async fn flags(
         .and_where(Expr::col("user_id").ne(subject.user))
         .order_by("user_id", Order::Asc)
         .take();
-    let mut found: HashMap<String, Vec<Attached>> = HashMap::new();
+    let mut found = ById::new();
     for row in db.query_all(&select).await? {
         let (id, at): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         // The fields of a flag received: what it is on, who set it (never said), when.

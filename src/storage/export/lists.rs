@@ -11,19 +11,19 @@ use crate::storage::columns::release::ListOf;
 use crate::storage::{Db, StoreError};
 
 /// Owner, name of the list, position, member.
-type Member = (String, String, i32, String);
+pub(super) type Member = (String, String, i32, String);
 
-/// Fills the lists of `rows`, each in its order.
-pub(super) async fn fill(
+/// The members of the lists of `rows`.
+pub(super) async fn read(
     db: &Db,
     subject: Subject<'_>,
     step: &Step,
-    rows: &mut [Row],
-) -> Result<(), StoreError> {
+    rows: &[Row],
+) -> Result<Vec<Member>, StoreError> {
     let lists = step.release.lists;
     let holds = |of: fn(&ListOf) -> bool| lists.iter().any(|list| of(&list.of));
     if lists.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let owners: Vec<String> = rows.iter().map(owner).collect();
     let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
@@ -38,16 +38,20 @@ pub(super) async fn fill(
         found.extend(list(db, blocked(subject)).await?);
     }
     found.sort();
-    let places: HashMap<String, usize> = owners.iter().map(|owner| (*owner).to_owned()).zip(0..).collect();
+    Ok(found)
+}
+
+/// Puts them into the lists, each in its order.
+pub(super) fn fill(step: &Step, rows: &mut [Row], found: Vec<Member>) {
+    let places: HashMap<String, usize> = rows.iter().map(owner).zip(0..).collect();
     for (owner, name, _, member) in found {
-        let list = lists.iter().position(|list| name_of(list.of) == name);
+        let list = step.release.lists.iter().position(|list| name_of(list.of) == name);
         if let (Some(row), Some(list)) = (places.get(&owner).and_then(|at| rows.get_mut(*at)), list)
             && let Some(members) = row.lists.get_mut(list)
         {
             members.push(member);
         }
     }
-    Ok(())
 }
 
 /// What `named_users` calls the owner of a list.

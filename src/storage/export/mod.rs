@@ -58,7 +58,7 @@ pub fn steps(options: ExportOptions) -> impl Iterator<Item = &'static Step> {
 }
 
 /// Releases that are read together with the rows of `step`.
-fn attached_to(step: &Step) -> impl Iterator<Item = &'static Step> {
+fn attached_to(step: &Step) -> impl Iterator<Item = &'static Step> + use<> {
     let record = step.release.record;
     STEPS.iter().filter(move |other| other.release.found.with() == Some(record))
 }
@@ -99,6 +99,8 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// The members of the distinct channels among those named, sorted.
     pub members: HashMap<Cid, Vec<String>>,
+    /// There may be more behind the last one.
+    pub more: bool,
 }
 
 /// Whose rows are read.
@@ -147,12 +149,16 @@ pub async fn list_rows(
     if rows.is_empty() {
         return Ok(Page::default());
     }
-    lists::fill(db, subject, step, &mut rows).await?;
-    if subject.scope == Scope::Access {
-        attached::fill(db, subject, step, &mut rows).await?;
-    }
-    let members = places::list_members(db, subject.app, step, &rows).await?;
-    Ok(Page { rows, members })
+    // Side by side: each takes a moment to come back.
+    let (lists, attached, members) = tokio::try_join!(
+        lists::read(db, subject, step, &rows),
+        attached::read(db, subject, step, &rows),
+        places::list_members(db, subject.app, step, &rows),
+    )?;
+    lists::fill(step, &mut rows, lists);
+    attached::fill(&mut rows, attached);
+    let more = rows.len() as u64 == limit;
+    Ok(Page { rows, members, more })
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ each_backend! {
             backend.try_start_at(&place).await.expect("the server starts with the new one").stop().await;
         }
         let refused = run(&place, &["app", "list"], Some(&kept)).await;
-        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(refused.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&refused.stderr).contains("does not fit"), "{refused:?}");
     }
 
@@ -181,7 +181,7 @@ each_backend! {
         succeeds(&place, &["master-key", "retire"], None).await;
         let server = backend.try_start_at(&place).await.expect("the one before is in use again");
         works(&server, &before).await;
-        assert_eq!(run(&place, &["app", "list"], Some(&file)).await.status.code(), Some(1));
+        assert_eq!(run(&place, &["app", "list"], Some(&file)).await.status.code(), Some(2));
     }
 
     async fn master_keys_that_cannot_be_used_are_refused(backend: Backend) {
@@ -193,10 +193,10 @@ each_backend! {
             std::fs::write(&file, weak).unwrap();
             let rotate = ["master-key", "rotate", "--new-master-key-file", file.to_str().unwrap()];
             let output = run(&place, &rotate, None).await;
-            assert_eq!(output.status.code(), Some(1), "{weak}: {output:?}");
+            assert_eq!(output.status.code(), Some(2), "{weak}: {output:?}");
         }
         let missing = ["master-key", "rotate", "--new-master-key-file", "/nowhere/at/all"];
-        assert_eq!(run(&place, &missing, None).await.status.code(), Some(1));
+        assert_eq!(run(&place, &missing, None).await.status.code(), Some(2));
         let old = place.master_key_file.clone().unwrap_or_else(|| place.data_dir.join("master.key"));
         let same = ["master-key", "rotate", "--new-master-key-file", old.to_str().unwrap()];
         let output = run(&place, &same, None).await;
