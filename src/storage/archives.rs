@@ -12,6 +12,8 @@ use crate::model::id::{AppId, TaskId};
 
 /// Chunks that one transaction deletes: each has some hundred kilobytes.
 const CHUNKS: u64 = 16;
+/// Bytes that are read ahead of a download: many small chunks, or one large one.
+const AHEAD: i64 = 1024 * 1024;
 /// Values bound in one statement.
 const BOUND: usize = 1_000;
 
@@ -168,8 +170,8 @@ pub async fn list_chunks(db: &Db, id: ArchiveId, offset: i64) -> Result<Vec<(i64
         .from("export_chunks")
         .cond_where(rows_of(id))
         .and_where(Expr::col("start").gte(Expr::SubQuery(None, Box::new(first.into()))))
+        .and_where(Expr::col("start").lt(offset.saturating_add(AHEAD)))
         .order_by("start", Order::Asc)
-        .limit(CHUNKS)
         .take();
     let rows = db.query_all(&select).await?;
     rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
