@@ -30,9 +30,13 @@ use crate::model::clock::Deadline;
 use crate::model::id::AppId;
 use crate::storage::StoreError;
 
-/// Not compressed, though callers accept it: tonic compresses each message of a stream alone.
-const STREAMS_OF_SMALL_MESSAGES: [&str; 2] =
-    ["/usher.v1.TaskService/WatchTask", "/usher.v1.ContentService/ImportContent"];
+/// Not compressed, though callers accept it: tonic compresses each message of a stream alone, and these are small,
+/// or compressed already.
+const UNCOMPRESSED: [&str; 3] = [
+    "/usher.v1.TaskService/WatchTask",
+    "/usher.v1.TaskService/DownloadResult",
+    "/usher.v1.ContentService/ImportContent",
+];
 
 /// What the gate needs to know.
 #[derive(Clone)]
@@ -177,7 +181,7 @@ where
         // Unknown to us: the router says UNIMPLEMENTED.
         return Ok(inner.call(request).await.unwrap_or_else(|never| match never {}));
     };
-    if STREAMS_OF_SMALL_MESSAGES.contains(&rpc) {
+    if UNCOMPRESSED.contains(&rpc) {
         request.headers_mut().remove("grpc-accept-encoding");
     }
     let _slot = gate.slots.all.try_acquire().map_err(|_| Error::Overloaded)?;
