@@ -168,7 +168,7 @@ impl Part {
     }
 }
 
-/// An id as the name of a file. What is no file's name is no id.
+/// An id as the name of a file; a hash of it where it is too long or cannot be one.
 fn name_of(user_id: &str) -> String {
     let is_name = user_id.len() <= MAX_NAME && !user_id.contains(['/', '\0']);
     if is_name { user_id.to_owned() } else { format!("~{:x}", Sha256::digest(user_id)) }

@@ -72,7 +72,7 @@ impl Origin {
     }
 }
 
-/// Which part of an import is told of.
+/// Which part of an import a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.

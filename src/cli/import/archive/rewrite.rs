@@ -145,7 +145,7 @@ fn check_ids(kind: &str, item: &mut Map<String, Value>, notes: &mut Notes) -> bo
     true
 }
 
-/// Text that is no id. What is no text is left to the server, which says so.
+/// Text that is not a valid id. The server refuses a value that is not text.
 fn is_bad_id(value: &Value) -> bool {
     value.as_str().is_some_and(|id| !id.is_empty() && UserId::parse(id).is_err())
 }
