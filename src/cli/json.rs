@@ -74,7 +74,7 @@ pub(super) fn time(at: Option<prost_types::Timestamp>) -> Option<String> {
 
 /// A task, with the field names of the API. States and outcomes are in lower case, without prefix.
 pub(super) fn task(task: &v1::Task) -> Value {
-    json!({
+    let mut object = json!({
         "task_id": task.task_id,
         "kind": task.kind,
         "state": state(task.state()),
@@ -95,7 +95,35 @@ pub(super) fn task(task: &v1::Task) -> Value {
         "started_at": time(task.started_at),
         "finished_at": time(task.finished_at),
         "error": task.error.as_ref().map(|error| json!({"reason": error.reason, "message": error.message})),
+    });
+    if let (Value::Object(fields), Some((kind, made))) = (&mut object, result(task)) {
+        fields.insert(kind.to_owned(), made);
+    }
+    object
+}
+
+/// What a task has made, or done so far, by the name of its kind; `None` of kinds that say nothing of it.
+fn result(task: &v1::Task) -> Option<(&'static str, Value)> {
+    Some(match task.result.as_ref()? {
+        v1::task::Result::ExportUsers(made) => {
+            let v1::ExportUsersResult { files, records, bytes } = made;
+            ("export_users", json!({"files": files, "records": records, "bytes": bytes}))
+        }
+        v1::task::Result::DeleteUsers(_) => {
+            let rows: Map<_, _> =
+                deleted_rows(task).into_iter().map(|(kind, rows)| (kind, json!(rows))).collect();
+            ("delete_users", json!({"rows": rows}))
+        }
     })
+}
+
+/// Rows that a deletion has marked, blanked or removed, by what they are, in the order of these names.
+pub(super) fn deleted_rows(task: &v1::Task) -> Vec<(String, u64)> {
+    let Some(v1::task::Result::DeleteUsers(done)) = &task.result else { return Vec::new() };
+    let rows = done.rows.iter().map(|(kind, rows)| (kind.clone(), u64::try_from(*rows).unwrap_or(0)));
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_unstable();
+    rows
 }
 
 /// An item of a task.
@@ -128,6 +156,19 @@ mod tests {
         for text in ["[1]", "{", r#"{"n": 9007199254740993}"#] {
             assert!(object("--claims", text).unwrap_err().to_string().starts_with("--claims"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_task_says_what_it_made_under_the_name_of_its_kind() {
+        let rows = [("reactions", 2), ("messages", 5)].map(|(kind, rows)| (kind.to_owned(), rows));
+        let result = v1::DeleteUsersResult { rows: rows.into() };
+        let deletion = v1::Task { result: Some(v1::task::Result::DeleteUsers(result)), ..Default::default() };
+        assert_eq!(task(&deletion)["delete_users"], json!({"rows": {"messages": 5, "reactions": 2}}));
+        assert_eq!(deleted_rows(&deletion), [("messages".to_owned(), 5), ("reactions".to_owned(), 2)]);
+        let made = v1::ExportUsersResult { files: 1, records: 2, bytes: 3 };
+        let export = v1::Task { result: Some(v1::task::Result::ExportUsers(made)), ..Default::default() };
+        assert_eq!(task(&export)["export_users"], json!({"files": 1, "records": 2, "bytes": 3}));
+        assert_eq!(task(&v1::Task::default()).get("delete_users"), None);
     }
 
     #[test]

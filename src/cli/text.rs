@@ -54,6 +54,12 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
+/// Counts of what things are, a line for each, the numbers below one another.
+pub(super) fn counts(counts: &[(String, u64)]) -> Vec<String> {
+    let width = counts.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+    counts.iter().map(|(what, number)| format!("  {what:<width$}  {:>9}", count(*number))).collect()
+}
+
 /// Rows under a header, columns aligned, two blanks between them.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
@@ -97,6 +103,12 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = vec![vec!["1".to_owned(), "one".to_owned()], vec!["10".to_owned(), "ten".to_owned()]];
         assert_eq!(table(&["NO", "NAME"], &rows), ["NO  NAME", "1   one", "10  ten"]);
+    }
+
+    #[test]
+    fn counts_stand_below_one_another() {
+        let lines = counts(&[("flags".to_owned(), 3), ("messages".to_owned(), 1_205)]);
+        assert_eq!(lines, ["  flags             3", "  messages      1,205"]);
     }
 
     #[test]

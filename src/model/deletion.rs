@@ -208,6 +208,14 @@ impl Stage {
 const FEED: [Made; 3] = [Made::Comments, Made::Activities, Made::Feeds];
 
 impl DeletePlan {
+    /// What becomes of what has an author.
+    pub const fn mode_of(&self, made: Made) -> Mode {
+        match made {
+            Made::Messages => self.messages,
+            Made::Activities | Made::Comments | Made::Feeds => self.activities,
+        }
+    }
+
     /// The stages of one user, in order: what is told apart by membership before memberships end, the user
     /// last.
     pub fn stages(self) -> Vec<Stage> {

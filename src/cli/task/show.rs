@@ -256,7 +256,10 @@ fn describe(task: &v1::Task) -> Vec<String> {
         ("error", error),
     ];
     let told = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    told.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}")).collect()
+    let told = told.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}"));
+    let rows = text::counts(&json::deleted_rows(task));
+    let heading = (!rows.is_empty()).then(|| "rows by kind:".to_owned());
+    told.chain(heading).chain(rows).collect()
 }
 
 #[cfg(test)]
@@ -278,6 +281,14 @@ mod tests {
         assert!(lines.contains(&"users: 1 of 3 done".to_owned()), "{lines:?}");
         assert_eq!(lines.last().map(String::as_str), Some("error: it broke (INTERNAL)"));
         assert!(!lines.iter().any(|line| line.starts_with("request_id")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_deletion_says_last_what_it_deleted() {
+        let rows = std::collections::HashMap::from([("messages".to_owned(), 1_200)]);
+        let result = v1::task::Result::DeleteUsers(v1::DeleteUsersResult { rows });
+        let lines = describe(&v1::Task { result: Some(result), ..Default::default() });
+        assert_eq!(lines[lines.len() - 2..], ["rows by kind:", "  messages      1,200"]);
     }
 
     #[test]

@@ -210,10 +210,7 @@ impl Preview {
                 lines.push(format!("{what}: {}", text::plural(count, "user")));
             }
         }
-        let width = self.rows.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
-        let rows =
-            self.rows.iter().map(|(what, count)| format!("  {what:<width$}  {:>9}", text::count(*count)));
-        lines.extend(rows);
+        lines.extend(text::counts(&self.rows));
         lines
     }
 

@@ -114,6 +114,10 @@ impl Walk for DeleteUsers {
         Ok(plan_of(&task.params)?.stages())
     }
 
+    fn plan(&self, task: &Task) -> Result<Option<DeletePlan>, StoreError> {
+        plan_of(&task.params).map(Some)
+    }
+
     async fn end_idle(&self, tx: &Tx, task: &Task, stages: &[Stage], limit: u64) -> Result<u64, StoreError> {
         match plan_of(&task.params)?.user {
             // Hidden is all that they are to be.

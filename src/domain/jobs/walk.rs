@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::engine::{Batch, Fault, Step};
 use crate::model::clock::Timestamp;
-use crate::model::deletion::Stage;
+use crate::model::deletion::{DeletePlan, Stage};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
-use crate::storage::deletion::{self, Next, Scope, StandIns};
+use crate::storage::deletion::{self, Next, Rows, Scope, StandIns};
 use crate::storage::lifecycle::{State, list_states, lock_states};
 use crate::storage::{StoreError, Tx, items};
 
@@ -54,6 +54,11 @@ pub(super) trait Walk: Send + Sync {
 
     /// The stages of every user of the task.
     fn stages(&self, task: &Task) -> Result<Vec<Stage>, StoreError>;
+
+    /// What a deletion is to do, whose rows are counted by what they are; `None` of work that is no deletion.
+    fn plan(&self, _: &Task) -> Result<Option<DeletePlan>, StoreError> {
+        Ok(None)
+    }
 
     /// The task whose marks are put or undone for a user; `None` where there are none.
     fn marks(&self, task: &Task, user: &State) -> Option<String>;
@@ -213,6 +218,7 @@ async fn go_on(
         task: place.marks.clone(),
         item: place.item,
         now: batch.now(),
+        plan: walk.plan(batch.task())?,
         stand_ins: walk.stand_ins(tx, batch.task(), &place.user).await?,
     };
     while let Some(stage) = stages.get(place.stage) {
@@ -222,11 +228,11 @@ async fn go_on(
             return Ok(false);
         }
         let stride = deletion::run(tx, &scope, *stage, &place.after, *left).await?;
-        if stage.erases() && stride.rows > 0 {
+        if stage.erases() && stride.rows.total() > 0 {
             batch.erase();
         }
-        batch.count(Outcome::Pending, 0, stride.rows);
-        *left = left.saturating_sub(stride.rows.max(stride.looked));
+        count_rows(batch, &scope, &stride.rows);
+        *left = left.saturating_sub(stride.rows.total().max(stride.looked));
         match stride.next {
             Next::After(after) => place.after = after,
             Next::Over => {
@@ -250,6 +256,14 @@ async fn go_on(
     items::update_outcomes(tx, &app_task, &indexes, Outcome::Done, None).await?;
     batch.count(Outcome::Done, 1, 0);
     Ok(true)
+}
+
+/// Counts rows of a batch: all of them, and those of a deletion by what they are.
+fn count_rows(batch: &mut Batch, scope: &Scope, rows: &Rows) {
+    batch.count(Outcome::Pending, 0, rows.total());
+    for (kind, rows) in rows.by_kind().filter(|_| scope.plan.is_some()) {
+        batch.add_result(kind, i64::try_from(rows).unwrap_or(i64::MAX));
+    }
 }
 
 fn unending() -> Fault {

@@ -1,6 +1,6 @@
 //! Tasks as messages.
 
-use crate::domain::jobs::export;
+use crate::domain::jobs::{deletion, export};
 use crate::model::archive::Archive;
 use crate::model::task::{Item, Outcome, Progress, Task, TaskState};
 use crate::proto::v1 as pb;
@@ -45,6 +45,9 @@ fn result(task: &Task) -> Option<pb::task::Result> {
             files: made(export::FILES),
             records: made(export::RECORDS),
             bytes: made(export::BYTES),
+        })),
+        deletion::KIND => Some(pb::task::Result::DeleteUsers(pb::DeleteUsersResult {
+            rows: task.result.iter().map(|(kind, rows)| (kind.clone(), *rows)).collect(),
         })),
         _ => None,
     }

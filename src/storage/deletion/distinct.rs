@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement};
 use uuid::Uuid;
 
-use super::{Next, Scope, Stride, delete_some, replace_some, texts, where_is};
+use super::{Next, Rows, Scope, Stride, delete_some, replace_some, texts, where_is};
 use crate::model::call::Cid;
 use crate::model::content::{ENDED, Kind};
 use crate::model::id::AppId;
@@ -55,11 +55,11 @@ pub(super) async fn end(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, St
         let cid = Cid { kind: row.try_get_by_index(0)?, id: row.try_get_by_index(1)? };
         rows += end_one(tx, scope.app, &cid, Some(&scope.task), limit).await?;
         if rows >= limit {
-            return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
+            return Ok(Stride { rows: Rows::uncounted(rows), looked: 0, next: Next::After(String::new()) });
         }
     }
     let next = if (found.len() as u64) < AT_ONCE { Next::Over } else { Next::After(String::new()) };
-    Ok(Stride { rows, looked: 0, next })
+    Ok(Stride { rows: Rows::uncounted(rows), looked: 0, next })
 }
 
 /// Some of the channels that are to be judged or to end, of all apps, but for those that a task ends.
@@ -117,7 +117,7 @@ async fn end_one(tx: &Tx, app: AppId, cid: &Cid, task: Option<&str>, limit: u64)
     }
     let successor = Cid { kind: cid.kind.clone(), id: successor(tx, app, cid, task).await? };
     let to = || Expr::val(successor.id.as_str());
-    let rows = replace_some(tx, "messages", "channel_id", to(), inside(app, cid), limit).await?;
+    let rows = replace_some(tx, "messages", "channel_id", to(), inside(app, cid), limit).await?.total();
     if rows >= limit {
         return Ok(rows);
     }

@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
 
-use super::{any_of, delete_some, texts};
+use super::{Rows, any_of, delete_some, table_of, texts};
 use crate::model::content::{Kind, Naming};
 use crate::model::deletion::Made;
 use crate::model::id::AppId;
@@ -12,9 +12,9 @@ use crate::storage::{StoreError, Tx};
 /// How far things were removed, and how many rows that took.
 pub(super) enum Erased {
     /// Something is left.
-    Some(u64),
+    Some(Rows),
     /// Nothing is.
-    All(u64),
+    All(Rows),
 }
 
 /// Rows that hang on others: their table, and the column that names these by id.
@@ -75,15 +75,15 @@ pub(super) async fn bare(
     made: Made,
     keys: &[Vec<String>],
     limit: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Rows, StoreError> {
     if made == Made::Feeds {
         return follows(tx, app, keys, limit).await;
     }
     let ids = first_parts(keys);
-    let mut rows = 0;
+    let mut rows = Rows::default();
     for hanging in hangs_on(made) {
         rows += unhang(tx, app, &hanging, &ids, limit).await?;
-        if rows >= limit {
+        if rows.total() >= limit {
             break;
         }
     }
@@ -99,37 +99,39 @@ pub(super) async fn whole(
     limit: u64,
 ) -> Result<Erased, StoreError> {
     let mut rows = bare(tx, app, made, keys, limit).await?;
-    if rows < limit {
+    if rows.total() < limit {
         rows += match made {
             Made::Activities => comments_on(tx, app, keys, limit).await?,
             Made::Feeds => by_feed(tx, app, "activity_feeds", ["group_id", "feed_id"], keys, limit).await?,
-            Made::Messages | Made::Comments => 0,
+            Made::Messages | Made::Comments => Rows::default(),
         };
     }
     for hanging in hangs_on_to_the_end(made) {
-        if rows < limit {
+        if rows.total() < limit {
             rows += unhang(tx, app, &hanging, &first_parts(keys), limit).await?;
         }
     }
-    if rows >= limit {
+    if rows.total() >= limit {
         return Ok(Erased::Some(rows));
     }
-    let mut delete = Query::delete();
-    delete.and_where(Expr::col("app_id").eq(app.0));
-    match made {
-        Made::Messages => delete.from_table("messages"),
-        Made::Comments => delete.from_table("comments"),
-        Made::Activities => delete.from_table("activities"),
-        Made::Feeds => delete.from_table("feeds").cond_where(any_of(["group_id", "id"], keys)),
-    };
-    if made != Made::Feeds {
+    let (table, mut delete) = (table_of(made), Query::delete());
+    delete.from_table(table).and_where(Expr::col("app_id").eq(app.0));
+    if made == Made::Feeds {
+        delete.cond_where(any_of(["group_id", "id"], keys));
+    } else {
         delete.and_where(tx.backend().json().is_one_of(Expr::col("id"), &first_parts(keys)));
     }
-    Ok(Erased::All(rows + tx.execute(&delete).await?.rows_affected()))
+    rows += Rows::of(table, tx.execute(&delete).await?.rows_affected());
+    Ok(Erased::All(rows))
 }
 
 /// Removes comments of everybody on activities.
-async fn comments_on(tx: &Tx, app: AppId, activities: &[Vec<String>], limit: u64) -> Result<u64, StoreError> {
+async fn comments_on(
+    tx: &Tx,
+    app: AppId,
+    activities: &[Vec<String>],
+    limit: u64,
+) -> Result<Rows, StoreError> {
     let select = Query::select()
         .column("id")
         .from("comments")
@@ -139,21 +141,21 @@ async fn comments_on(tx: &Tx, app: AppId, activities: &[Vec<String>], limit: u64
         .take();
     let comments: Vec<Vec<String>> = texts(tx, &select).await?.into_iter().map(|id| vec![id]).collect();
     if comments.is_empty() {
-        return Ok(0);
+        return Ok(Rows::default());
     }
     match Box::pin(whole(tx, app, Made::Comments, &comments, limit)).await? {
-        Erased::Some(rows) => Ok(Ord::max(rows, limit)),
+        Erased::Some(rows) => Ok(rows.raised_to(limit)),
         // As many as asked for: there may be more.
-        Erased::All(rows) if comments.len() as u64 == limit => Ok(Ord::max(rows, limit)),
+        Erased::All(rows) if comments.len() as u64 == limit => Ok(rows.raised_to(limit)),
         Erased::All(rows) => Ok(rows),
     }
 }
 
-async fn follows(tx: &Tx, app: AppId, feeds: &[Vec<String>], limit: u64) -> Result<u64, StoreError> {
-    let mut rows = 0;
+async fn follows(tx: &Tx, app: AppId, feeds: &[Vec<String>], limit: u64) -> Result<Rows, StoreError> {
+    let mut rows = Rows::default();
     for end in [["source_group", "source_id"], ["target_group", "target_id"]] {
         rows += by_feed(tx, app, "follows", end, feeds, limit).await?;
-        if rows >= limit {
+        if rows.total() >= limit {
             break;
         }
     }
@@ -167,12 +169,18 @@ async fn by_feed(
     columns: [&'static str; 2],
     feeds: &[Vec<String>],
     limit: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Rows, StoreError> {
     let which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(any_of(columns, feeds));
     delete_some(tx, table, which, limit).await
 }
 
-async fn unhang(tx: &Tx, app: AppId, hanging: &Hanging, ids: &[&str], limit: u64) -> Result<u64, StoreError> {
+async fn unhang(
+    tx: &Tx,
+    app: AppId,
+    hanging: &Hanging,
+    ids: &[&str],
+    limit: u64,
+) -> Result<Rows, StoreError> {
     let named = tx.backend().json().is_one_of(Expr::col(hanging.column), ids);
     let mut which = Condition::all().add(Expr::col("app_id").eq(app.0)).add(named);
     for (column, held) in &hanging.only {

@@ -17,7 +17,7 @@ pub(super) async fn erase(tx: &Tx, scope: &Scope, limit: u64) -> Result<u64, Sto
         rows += erase_words(tx, scope, &task).await?;
     }
     let which = where_is(scope.app, "user_id", &scope.user);
-    Ok(rows + delete_some(tx, TABLE, which, limit).await?)
+    Ok(rows + delete_some(tx, TABLE, which, limit).await?.total())
 }
 
 /// Tasks with the user in their items, or in its history where they are forgotten, of which the histories of
@@ -101,7 +101,7 @@ pub(super) async fn erase_author(
             return Ok(rows);
         }
     }
-    Ok(rows + replace_some(tx, table, column, Expr::val(pseudonym), by_user(), limit).await?)
+    Ok(rows + replace_some(tx, table, column, Expr::val(pseudonym), by_user(), limit).await?.total())
 }
 
 /// That the id may be in `column`, as a word or within one.

@@ -4,8 +4,8 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Order, Query, UpdateSt
 use sea_orm::{ConnectionTrait as _, Value};
 use serde_json::json;
 
-use super::{Next, Scope, Stride, delete_some, erase, texts, where_is};
-use crate::model::deletion::{Made, Reacted};
+use super::{Next, Rows, Scope, Stride, count, delete_some, erase, table_of, targets, texts, where_is};
+use crate::model::deletion::{Made, Mode, Reacted};
 use crate::storage::columns::TABLES;
 use crate::storage::{StoreError, Tx, narrow};
 
@@ -19,13 +19,11 @@ struct Place {
 }
 
 const fn place(made: Made) -> Place {
-    let (table, author, key): (_, _, &'static [&'static str]) = match made {
-        Made::Messages => ("messages", "user_id", &["id"]),
-        Made::Activities => ("activities", "user_id", &["id"]),
-        Made::Comments => ("comments", "user_id", &["id"]),
-        Made::Feeds => ("feeds", "created_by_id", &["group_id", "id"]),
+    let (author, key): (_, &'static [&'static str]) = match made {
+        Made::Messages | Made::Activities | Made::Comments => ("user_id", &["id"]),
+        Made::Feeds => ("created_by_id", &["group_id", "id"]),
     };
-    Place { table, author, key }
+    Place { table: table_of(made), author, key }
 }
 
 /// Between the parts of a key in a place to go on from: no part holds it.
@@ -66,48 +64,92 @@ async fn page(tx: &Tx, scope: &Scope, made: Made, after: &str, limit: u64) -> Re
     Ok(Page { keys, next })
 }
 
-/// An update of the rows of a page.
-fn update_of(tx: &Tx, scope: &Scope, made: Made, page: &Page) -> UpdateStatement {
-    let Place { table, author, key } = place(made);
-    let mut update = Query::update();
-    update.table(table).cond_where(where_is(scope.app, author, &scope.user));
+/// The rows of a page.
+fn rows_of(tx: &Tx, scope: &Scope, made: Made, page: &Page) -> Condition {
+    let Place { author, key, .. } = place(made);
+    let of_user = where_is(scope.app, author, &scope.user);
     if let [id] = key {
-        update.and_where(tx.backend().json().is_one_of(Expr::col(*id), &page.ids()));
+        of_user.add(tx.backend().json().is_one_of(Expr::col(*id), &page.ids()))
     } else {
         let columns = Expr::tuple(key.iter().map(|column| Expr::col(*column)));
         let keys = page.keys.iter().map(|key| Expr::tuple(key.iter().map(|part| Expr::val(part.as_str()))));
-        update.and_where(columns.is_in(keys));
+        of_user.add(columns.is_in(keys))
     }
-    update
 }
 
-/// Makes `change` of the next page of what the user made.
+/// A change of what the user made.
+struct Change {
+    /// Which rows it changes.
+    which: Condition,
+    /// Which of these count for callers now, where it is not all of them: others are counted by a later change.
+    counted: Option<Condition>,
+}
+
+impl Change {
+    /// A change of the rows that are meant.
+    const fn of(which: Condition) -> Self {
+        Self { which, counted: None }
+    }
+
+    /// Counts those of the rows alone that are meant, too.
+    fn counting(mut self, which: Condition) -> Self {
+        self.counted = Some(self.counted.unwrap_or_else(Condition::all).add(which));
+        self
+    }
+
+    /// Makes it, of the rows of a page.
+    async fn make(
+        self,
+        tx: &Tx,
+        scope: &Scope,
+        made: Made,
+        page: &Page,
+        change: impl FnOnce(&mut UpdateStatement) + Send,
+    ) -> Result<Rows, StoreError> {
+        let table = table_of(made);
+        let this = match scope.plan {
+            // They are counted when the task removes them.
+            Some(plan) if made == Made::Messages && plan.conversations == Mode::Hard => {
+                self.counting(targets::doomed_messages(scope, plan.user).not())
+            }
+            _ => self,
+        };
+        let which = rows_of(tx, scope, made, page).add(this.which);
+        let counted = match this.counted {
+            Some(counted) => Some(count(tx, table, which.clone().add(counted)).await?),
+            None => None,
+        };
+        let mut update = Query::update();
+        update.table(table).cond_where(which);
+        change(&mut update);
+        let rows = tx.execute(&update).await?.rows_affected();
+        Ok(Rows::some_of(table, rows, counted.unwrap_or(rows)))
+    }
+}
+
+/// Makes a change of the next page of what the user made.
 async fn change(
     tx: &Tx,
     scope: &Scope,
     made: Made,
     (after, limit): (&str, u64),
-    change: impl FnOnce(&mut UpdateStatement) + Send,
+    (this, change): (Change, impl FnOnce(&mut UpdateStatement) + Send),
 ) -> Result<Stride, StoreError> {
     let page = page(tx, scope, made, after, limit).await?;
     if page.keys.is_empty() {
-        return Ok(Stride::over(0));
+        return Ok(Stride::nothing());
     }
-    let mut update = update_of(tx, scope, made, &page);
-    change(&mut update);
-    let rows = tx.execute(&update).await?.rows_affected();
+    let rows = this.make(tx, scope, made, &page, change).await?;
     Ok(Stride { rows, looked: page.keys.len() as u64, next: page.next })
 }
 
 /// Marks what is not marked yet.
 pub(super) async fn mark(tx: &Tx, scope: &Scope, made: Made, at: (&str, u64)) -> Result<Stride, StoreError> {
-    change(tx, scope, made, at, |update| {
-        update
-            .value("deleted_at", scope.now.micros())
-            .value("deleted_by", scope.task.as_str())
-            .and_where(Expr::col("deleted_at").is_null());
-    })
-    .await
+    let live = Change::of(Condition::all().add(Expr::col("deleted_at").is_null()));
+    let mark = |update: &mut UpdateStatement| {
+        update.value("deleted_at", scope.now.micros()).value("deleted_by", scope.task.as_str());
+    };
+    change(tx, scope, made, at, (live, mark)).await
 }
 
 /// Undoes the marks of the scope's task.
@@ -117,13 +159,16 @@ pub(super) async fn unmark(
     made: Made,
     at: (&str, u64),
 ) -> Result<Stride, StoreError> {
-    change(tx, scope, made, at, |update| {
-        update
-            .value("deleted_at", None::<i64>)
-            .value("deleted_by", None::<String>)
-            .and_where(Expr::col("deleted_by").eq(scope.task.as_str()));
-    })
-    .await
+    let marked = Change::of(Condition::all().add(Expr::col("deleted_by").eq(scope.task.as_str())));
+    let unmark = |update: &mut UpdateStatement| {
+        update.value("deleted_at", None::<i64>).value("deleted_by", None::<String>);
+    };
+    change(tx, scope, made, at, (marked, unmark)).await
+}
+
+/// That there are attachments.
+pub(super) fn has_files() -> Expr {
+    Expr::cust("attachments <> '[]'")
 }
 
 /// Blanks attachments.
@@ -133,10 +178,15 @@ pub(super) async fn blank_files(
     made: Made,
     at: (&str, u64),
 ) -> Result<Stride, StoreError> {
-    change(tx, scope, made, at, |update| {
+    let mut with_files = Change::of(Condition::all().add(has_files()));
+    if scope.plan.is_some_and(|plan| plan.mode_of(made) == Mode::Soft) {
+        // Those that are live are marked next, and counted then.
+        with_files = with_files.counting(Condition::all().add(Expr::col("deleted_at").is_not_null()));
+    }
+    let blank = |update: &mut UpdateStatement| {
         update.value("attachments", blank("attachments"));
-    })
-    .await
+    };
+    change(tx, scope, made, at, (with_files, blank)).await
 }
 
 /// Marks, blanks, and removes what hangs on it.
@@ -149,22 +199,23 @@ pub(super) async fn prune(
 ) -> Result<Stride, StoreError> {
     let page = page(tx, scope, made, after, limit).await?;
     if page.keys.is_empty() {
-        return Ok(Stride::over(0));
+        return Ok(Stride::nothing());
     }
-    let hanging = erase::bare(tx, scope.app, made, &page.keys, limit).await?;
-    if hanging >= limit {
-        return Ok(Stride { rows: hanging, looked: 0, next: Next::After(after.to_owned()) });
+    let mut rows = erase::bare(tx, scope.app, made, &page.keys, limit).await?;
+    if rows.total() >= limit {
+        return Ok(Stride { rows, looked: 0, next: Next::After(after.to_owned()) });
     }
-    let mut update = update_of(tx, scope, made, &page);
-    let was = Expr::col("deleted_at");
-    let by = Expr::case(was.clone().is_null(), scope.task.as_str()).finally(Expr::col("deleted_by"));
-    let at = Expr::case(was.clone().is_null(), scope.now.micros()).finally(was);
-    update.value("deleted_by", by).value("deleted_at", at);
-    let personal = TABLES.iter().find(|table| table.name == place(made).table);
-    for column in personal.iter().flat_map(|table| table.personal) {
-        update.value(*column, blank(column));
-    }
-    let rows = hanging + tx.execute(&update).await?.rows_affected();
+    let blank_all = |update: &mut UpdateStatement| {
+        let was = Expr::col("deleted_at");
+        let by = Expr::case(was.clone().is_null(), scope.task.as_str()).finally(Expr::col("deleted_by"));
+        let at = Expr::case(was.clone().is_null(), scope.now.micros()).finally(was);
+        update.value("deleted_by", by).value("deleted_at", at);
+        let personal = TABLES.iter().find(|table| table.name == table_of(made));
+        for column in personal.iter().flat_map(|table| table.personal) {
+            update.value(*column, blank(column));
+        }
+    };
+    rows += Change::of(Condition::all()).make(tx, scope, made, &page, blank_all).await?;
     Ok(Stride { rows, looked: 0, next: page.next })
 }
 
@@ -178,7 +229,7 @@ pub(super) async fn erase(
 ) -> Result<Stride, StoreError> {
     let page = page(tx, scope, made, after, limit).await?;
     if page.keys.is_empty() {
-        return Ok(Stride::over(0));
+        return Ok(Stride::nothing());
     }
     let rows = erase::whole(tx, scope.app, made, &page.keys, limit).await?;
     match rows {

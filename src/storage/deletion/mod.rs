@@ -10,6 +10,7 @@ mod history;
 mod made;
 mod makers;
 mod preview;
+mod rows;
 mod shared;
 mod targets;
 mod tasks;
@@ -23,13 +24,14 @@ pub use self::distinct::{Ending, end_reached, keep, list_all_members, list_endin
 pub use self::hide::{Deletion, Later, hide, list_later, release, undisturbed_place};
 pub use self::makers::{end_idle, list_makers};
 pub use self::preview::{Preview, preview};
+pub use self::rows::Rows;
 pub use self::shared::first_mark;
 pub(in crate::storage) use self::targets::of_two;
 pub use self::targets::{delete_targets, find_heir, insert_heir, insert_targets, list_targeted};
 pub use self::users::{delete_deeper, restore};
 use super::{Db, StoreError, Tx};
 use crate::model::clock::Timestamp;
-use crate::model::deletion::Stage;
+use crate::model::deletion::{DeletePlan, Made, Stage};
 use crate::model::id::AppId;
 
 /// Ids that one statement deals with.
@@ -48,6 +50,8 @@ pub struct Scope {
     pub item: i32,
     /// When marks are put.
     pub now: Timestamp,
+    /// What the deletion is to do, whose rows are counted by what they are.
+    pub plan: Option<DeletePlan>,
     /// What stands in for the user where it is erased.
     pub stand_ins: StandIns,
 }
@@ -72,7 +76,7 @@ pub struct StandIns {
 #[derive(Debug)]
 pub struct Stride {
     /// Rows that were changed.
-    pub rows: u64,
+    pub rows: Rows,
     /// Rows that were looked at, where these may be more: a batch is as long for them.
     pub looked: u64,
     /// What comes next.
@@ -119,14 +123,29 @@ pub async fn run(
 }
 
 impl Stride {
-    const fn over(rows: u64) -> Self {
+    const fn over(rows: Rows) -> Self {
         Self { rows, looked: 0, next: Next::Over }
     }
 
+    /// Over, with nothing to do.
+    fn nothing() -> Self {
+        Self::over(Rows::default())
+    }
+
     /// Over where fewer than `limit` rows were found, or else again from the beginning: the rows are gone.
-    fn again(rows: u64, limit: u64) -> Self {
-        let next = if rows < limit { Next::Over } else { Next::After(String::new()) };
+    fn again(rows: Rows, limit: u64) -> Self {
+        let next = if rows.total() < limit { Next::Over } else { Next::After(String::new()) };
         Self { rows, looked: 0, next }
+    }
+}
+
+/// Where what was made is stored.
+const fn table_of(made: Made) -> &'static str {
+    match made {
+        Made::Messages => "messages",
+        Made::Activities => "activities",
+        Made::Comments => "comments",
+        Made::Feeds => "feeds",
     }
 }
 
@@ -146,13 +165,13 @@ fn any_of<K: AsRef<[String]>>(columns: [&'static str; 2], keys: &[K]) -> Conditi
 }
 
 /// Deletes up to `limit` of the rows of `table` that are meant.
-async fn delete_some(tx: &Tx, table: &'static str, which: Condition, limit: u64) -> Result<u64, StoreError> {
+async fn delete_some(tx: &Tx, table: &'static str, which: Condition, limit: u64) -> Result<Rows, StoreError> {
     let mut delete = Query::delete();
     delete.from_table(table).and_where(tx.backend().among(some(table, which, limit)));
-    Ok(tx.execute(&delete).await?.rows_affected())
+    Ok(Rows::of(table, tx.execute(&delete).await?.rows_affected()))
 }
 
-/// Writes `value` in `column` of up to `limit` of the rows of `table` that are meant.
+/// Writes `value` in `column` of up to `limit` of the rows of `table` that are meant: it replaces what they name.
 async fn replace_some(
     tx: &Tx,
     table: &'static str,
@@ -160,10 +179,10 @@ async fn replace_some(
     value: Expr,
     which: Condition,
     limit: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Rows, StoreError> {
     let mut update = Query::update();
     update.table(table).value(column, value).and_where(tx.backend().among(some(table, which, limit)));
-    Ok(tx.execute(&update).await?.rows_affected())
+    Ok(Rows::uncounted(tx.execute(&update).await?.rows_affected()))
 }
 
 fn some(table: &'static str, which: Condition, limit: u64) -> SelectStatement {
@@ -174,6 +193,14 @@ fn some(table: &'static str, which: Condition, limit: u64) -> SelectStatement {
 async fn any(db: &Db, table: &'static str, which: Condition) -> Result<bool, StoreError> {
     let select = Query::select().expr(Expr::cust("1")).from(table).cond_where(which).limit(1).take();
     Ok(db.query_one(&select).await?.is_some())
+}
+
+/// How many rows of `table` are meant.
+async fn count(db: &Db, table: &'static str, which: Condition) -> Result<u64, StoreError> {
+    let select = Query::select().expr(Expr::cust("COUNT(*)")).from(table).cond_where(which).take();
+    let row = db.query_one(&select).await?;
+    let number: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+    Ok(u64::try_from(number).unwrap_or_default())
 }
 
 /// Text in the first column of all rows.

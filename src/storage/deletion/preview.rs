@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Query, SelectStatement, UnionType};
 
+use super::rows::kind_of;
 use super::shared::{Place, place};
+use super::{made, table_of};
 use crate::model::content::Kind;
 use crate::model::deletion::{DeletePlan, Made, Mode, Shared};
 use crate::model::id::AppId;
@@ -23,10 +25,10 @@ pub async fn preview(db: &Db, app: AppId, ids: &[String], plan: &DeletePlan) -> 
     }
     let ids = ids.iter().map(String::as_str).collect();
     let reach = Reach { db, app, ids, plan };
-    for Counted { name, table, key, which } in reach.of_users().into_iter().chain(reach.of_content()) {
+    for Counted { table, key, which } in reach.of_users().into_iter().chain(reach.of_content()) {
         let number = reach.count(table, key, which).await?;
-        if number > 0 {
-            preview.insert(name, number);
+        if let Some(kind) = kind_of(table).filter(|_| number > 0) {
+            preview.insert(kind, number);
         }
     }
     Ok(preview)
@@ -34,7 +36,6 @@ pub async fn preview(db: &Db, app: AppId, ids: &[String], plan: &DeletePlan) -> 
 
 /// Rows to count: those of `table` that any of the conditions is true of.
 struct Counted {
-    name: &'static str,
     table: &'static str,
     /// What tells its rows apart.
     key: &'static [&'static str],
@@ -68,23 +69,20 @@ impl Reach<'_> {
             let both = (mode == Mode::Hard).then(|| self.within(shared));
             vec![mine(erased, "user_id"), both]
         };
-        let counted = |name, table, key, which| Counted { name, table, key, which };
+        let counted = |table, key, which| Counted { table, key, which };
         vec![
-            counted("devices", "devices", &["user_id", "id"], vec![mine(pruned, "user_id")]),
+            counted("devices", &["user_id", "id"], vec![mine(pruned, "user_id")]),
             counted(
-                "blocks",
                 "user_blocks",
                 &["user_id", "blocked_user_id"],
                 vec![mine(pruned, "user_id"), mine(erased, "blocked_user_id")],
             ),
             counted(
                 "future_channel_bans",
-                "future_channel_bans",
                 &["created_by_id", "target_id"],
                 vec![mine(erased, "created_by_id"), mine(erased, "target_id")],
             ),
             counted(
-                "flags",
                 "flags",
                 &["entity_type", "entity_id", "user_id"],
                 vec![
@@ -99,18 +97,15 @@ impl Reach<'_> {
             ),
             counted(
                 "follows",
-                "follows",
                 &["source_group", "source_id", "target_group", "target_id"],
                 vec![feeds("source_group", "source_id"), feeds("target_group", "target_id")],
             ),
             counted(
                 "channel_members",
-                "channel_members",
                 &["channel_type", "channel_id", "user_id"],
                 members(Shared::Channels, self.plan.conversations),
             ),
             counted(
-                "call_members",
                 "call_members",
                 &["call_type", "call_id", "user_id"],
                 members(Shared::Calls, self.plan.calls),
@@ -132,7 +127,7 @@ impl Reach<'_> {
             on_activities.clone().map(|on| on.add_option((!erased).then(|| Expr::col("comment_id").eq(""))));
         let of_two = (self.plan.conversations == Mode::Hard).then(|| self.within(Shared::Channels));
         let shared = |shared, mode| (mode != Mode::Keep).then(|| is_in(["type", "id"], self.two(shared)));
-        let counted = |table, key, which| Counted { name: table, table, key, which };
+        let counted = |table, key, which| Counted { table, key, which };
         vec![
             counted("messages", &["id"], vec![self.changed(Made::Messages), of_two]),
             counted(
@@ -165,19 +160,12 @@ impl Reach<'_> {
         ]
     }
 
-    const fn mode(&self, made: Made) -> Mode {
-        match made {
-            Made::Messages => self.plan.messages,
-            Made::Activities | Made::Comments | Made::Feeds => self.plan.activities,
-        }
-    }
-
     /// Those of what the users made that change or go.
     fn changed(&self, made: Made) -> Option<Condition> {
-        let files = (self.plan.files && made != Made::Feeds).then(|| Expr::cust("attachments <> '[]'"));
+        let files = (self.plan.files && made != Made::Feeds).then(made::has_files);
         let live = Expr::col("deleted_at").is_null();
         let mine = self.mine(if made == Made::Feeds { "created_by_id" } else { "user_id" });
-        match self.mode(made) {
+        match self.plan.mode_of(made) {
             Mode::Keep => files.map(|files| mine.add(files)),
             Mode::Soft => Some(mine.add(Condition::any().add(live).add_option(files))),
             Mode::Pruning | Mode::Hard => Some(mine),
@@ -186,14 +174,8 @@ impl Reach<'_> {
 
     /// Those of what the users made that lose all that hangs on them.
     fn stripped(&self, made: Made, columns: &[&'static str]) -> Option<SelectStatement> {
-        let table = match made {
-            Made::Messages => "messages",
-            Made::Activities => "activities",
-            Made::Comments => "comments",
-            Made::Feeds => "feeds",
-        };
-        let which = self.changed(made).filter(|_| self.mode(made) >= Mode::Pruning)?;
-        Some(self.select(table, columns, which))
+        let which = self.changed(made).filter(|_| self.plan.mode_of(made) >= Mode::Pruning)?;
+        Some(self.select(table_of(made), columns, which))
     }
 
     /// Comments of anybody that go with the activities of the users.

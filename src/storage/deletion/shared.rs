@@ -3,10 +3,10 @@
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
 
-use super::{Next, Scope, Stride, any_of, delete_some, erase, made, where_is};
+use super::{Next, Rows, Scope, Stride, any_of, count, delete_some, erase, made, where_is};
 use crate::model::call::Cid;
 use crate::model::content::Kind;
-use crate::model::deletion::{Made, Shared};
+use crate::model::deletion::{DeletePlan, Made, Mode, Shared};
 use crate::model::id::AppId;
 use crate::storage::{Db, StoreError, Tx};
 
@@ -91,7 +91,7 @@ pub(super) async fn mark_targets(
     let kind = place(shared).kind;
     let cids = next_targets(tx, scope, kind, limit).await?;
     if cids.is_empty() {
-        return Ok(Stride::over(0));
+        return Ok(Stride::nothing());
     }
     let rows = put_marks(tx, scope, shared, &cids).await?;
     let done = targets(scope, kind).add(any_of(["type", "id"], &cids));
@@ -103,8 +103,12 @@ pub(super) async fn mark_targets(
 }
 
 /// Marks those that exist still.
-async fn put_marks(tx: &Tx, scope: &Scope, shared: Shared, cids: &[[String; 2]]) -> Result<u64, StoreError> {
+async fn put_marks(tx: &Tx, scope: &Scope, shared: Shared, cids: &[[String; 2]]) -> Result<Rows, StoreError> {
     let Place { table, marks, columns: [kind, id], .. } = place(shared);
+    let counted = match scope.plan {
+        Some(plan) => count(tx, table, unmarked(scope, plan, shared, cids)).await?,
+        None => 0,
+    };
     let mut existing = Query::select();
     existing
         .columns(["app_id", "type", "id"])
@@ -123,7 +127,34 @@ async fn put_marks(tx: &Tx, scope: &Scope, shared: Shared, cids: &[[String; 2]])
         .select_from(existing)
         .map_err(|err| StoreError::Internal(err.to_string()))?
         .on_conflict(OnConflict::new().do_nothing().to_owned());
-    Ok(tx.execute(&insert).await?.rows_affected())
+    Ok(Rows::some_of(table, tx.execute(&insert).await?.rows_affected(), counted))
+}
+
+/// Those of the channels or calls that the task has not marked yet for another user: each counts once.
+fn unmarked(scope: &Scope, plan: DeletePlan, shared: Shared, cids: &[[String; 2]]) -> Condition {
+    let Place { table, members, marks, columns: [kind, id], .. } = place(shared);
+    let inside = |of: &'static str| {
+        Condition::all()
+            .add(Expr::col((of, "app_id")).equals((table, "app_id")))
+            .add(Expr::col((of, kind)).equals((table, "type")))
+            .add(Expr::col((of, id)).equals((table, "id")))
+    };
+    let marked = Query::select()
+        .expr(Expr::cust("1"))
+        .from(marks)
+        .cond_where(inside(marks).add(Expr::col((marks, "marked_by")).eq(scope.task.as_str())))
+        .take();
+    let unmarked = Condition::all()
+        .add(Expr::col("app_id").eq(scope.app.0))
+        .add(any_of(["type", "id"], cids))
+        .add(Expr::exists(marked).not());
+    // The mark of a user who is erased goes with it, as its membership does.
+    let another = Query::select()
+        .expr(Expr::cust("1"))
+        .from(members)
+        .cond_where(inside(members).add(Expr::col((members, "user_id")).ne(scope.user.as_str())))
+        .take();
+    unmarked.add_option((plan.user == Mode::Hard).then(|| Expr::exists(another)))
 }
 
 /// Marks channels that the user owns and that the task has not marked yet.
@@ -148,7 +179,8 @@ pub(super) async fn mark_owned(
     }
     select.and_where(Expr::exists(own_mark(scope)).not());
     let cids = pairs(tx, &select).await?;
-    let rows = if cids.is_empty() { 0 } else { put_marks(tx, scope, Shared::Channels, &cids).await? };
+    let rows =
+        if cids.is_empty() { Rows::default() } else { put_marks(tx, scope, Shared::Channels, &cids).await? };
     let next = match cids.last() {
         Some([kind, id]) if cids.len() as u64 == limit => Next::After(format!("{kind}\n{id}")),
         // A channel that got another id on the way may lie before.
@@ -188,7 +220,7 @@ pub(super) async fn erase_target(
     limit: u64,
 ) -> Result<Stride, StoreError> {
     let Place { table, members, columns, kind, .. } = place(shared);
-    let Some(cid) = next_targets(tx, scope, kind, 1).await?.pop() else { return Ok(Stride::over(0)) };
+    let Some(cid) = next_targets(tx, scope, kind, 1).await?.pop() else { return Ok(Stride::nothing()) };
     let within = |columns| any_of(columns, std::slice::from_ref(&cid));
     let in_app = || Condition::all().add(Expr::col("app_id").eq(scope.app.0));
     let more = |rows| Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
@@ -202,7 +234,7 @@ pub(super) async fn erase_target(
         }
     }
     let mut rows = delete_some(tx, members, in_app().add(within(columns)), limit).await?;
-    if rows >= limit {
+    if rows.total() >= limit {
         return more(rows);
     }
     let [kind_of, id] = &cid;

@@ -7,10 +7,11 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait as _, Query};
 
 use super::shared::{Place, place};
-use super::texts;
-use crate::model::deletion::Shared;
+use super::{Scope, texts};
+use crate::model::content::Kind;
+use crate::model::deletion::{Mode, Shared};
 use crate::model::id::AppId;
-use crate::model::task::Task;
+use crate::model::task::{Outcome, Task};
 use crate::storage::{Db, StoreError, Tx};
 
 /// Notes the channels or calls that have exactly two members, one of them a user whose item is pending.
@@ -44,11 +45,63 @@ pub async fn insert_targets(tx: &Tx, task: &Task, shared: Shared) -> Result<(), 
 
 /// That a membership is of a channel or call with exactly two members; counting stops where there are more.
 pub(in crate::storage) fn of_two(shared: Shared) -> String {
+    in_one_of_two(shared, place(shared).members)
+}
+
+/// That a row of `table`, which names a channel or call as memberships do, is in one with exactly two members.
+fn in_one_of_two(shared: Shared, table: &str) -> String {
     let Place { members, columns: [kind, id], .. } = place(shared);
     format!(
-        "(SELECT COUNT(*) FROM (SELECT 1 FROM {members} AS peer WHERE peer.app_id = {members}.app_id \
-         AND peer.{kind} = {members}.{kind} AND peer.{id} = {members}.{id} LIMIT 3) AS peers) = 2"
+        "(SELECT COUNT(*) FROM (SELECT 1 FROM {members} AS peer WHERE peer.app_id = {table}.app_id \
+         AND peer.{kind} = {table}.{kind} AND peer.{id} = {table}.{id} LIMIT 3) AS peers) = 2"
     )
+}
+
+/// Messages that the task is still to remove, with the channel they are in: one of its two members is a user of an
+/// item that is pending, and is to be deleted, or deleted further.
+pub(super) fn doomed_messages(scope: &Scope, mode: Mode) -> Condition {
+    let item = |column| Expr::col(("task_items", column));
+    let target = |column| Expr::col(("deletion_targets", column));
+    let user = |column| Expr::col(("users", column));
+    let to_go = Condition::any()
+        .add(user("deleted_at").is_null())
+        .add(user("deleted_by").eq(scope.task.as_str()))
+        .add_option((mode == Mode::Pruning).then(|| user("pruned").eq(false)));
+    let by_target = Query::select()
+        .expr(Expr::cust("1"))
+        .from("channel_members")
+        .inner_join(
+            "task_items",
+            Condition::all()
+                .add(item("app_id").equals(("channel_members", "app_id")))
+                .add(item("user_id").equals(("channel_members", "user_id"))),
+        )
+        .inner_join(
+            "deletion_targets",
+            Condition::all()
+                .add(target("app_id").equals(("task_items", "app_id")))
+                .add(target("task_id").equals(("task_items", "task_id")))
+                .add(target("idx").equals(("task_items", "idx")))
+                .add(target("type").equals(("channel_members", "channel_type")))
+                .add(target("id").equals(("channel_members", "channel_id"))),
+        )
+        .inner_join(
+            "users",
+            Condition::all()
+                .add(user("app_id").equals(("channel_members", "app_id")))
+                .add(user("id").equals(("channel_members", "user_id"))),
+        )
+        .and_where(Expr::col(("channel_members", "app_id")).equals(("messages", "app_id")))
+        .and_where(Expr::col(("channel_members", "channel_type")).equals(("messages", "channel_type")))
+        .and_where(Expr::col(("channel_members", "channel_id")).equals(("messages", "channel_id")))
+        .and_where(item("task_id").eq(scope.task.as_str()))
+        .and_where(item("outcome").eq(Outcome::Pending.code()))
+        .and_where(target("kind").eq(Kind::Channel.as_str()))
+        .cond_where(to_go)
+        .take();
+    // Cheap, and not true of channels with many members.
+    let of_two = Expr::cust(in_one_of_two(Shared::Channels, "messages"));
+    Condition::all().add(of_two).add(Expr::exists(by_target))
 }
 
 /// Items that have targets, from the first of these to the last.

@@ -6,7 +6,7 @@ use sea_orm::{
     QuerySelect as _,
 };
 
-use super::{Next, Scope, Stride, any, delete_some, replace_some, where_is};
+use super::{Next, Rows, Scope, Stride, any, delete_some, replace_some, where_is};
 use crate::model::clock::Timestamp;
 use crate::model::content::Naming;
 use crate::model::history::Cause;
@@ -44,18 +44,18 @@ fn marked(marks: &'static str, columns: [&'static str; 2], scope: &Scope) -> Con
 /// Erases up to `limit` traces or a few more; `after` is the number of the column that comes next.
 pub(super) async fn erase(tx: &Tx, scope: &Scope, after: &str, limit: u64) -> Result<Stride, StoreError> {
     let first: usize = after.parse().unwrap_or_default();
-    let mut rows = 0;
+    let mut rows = Rows::default();
     if first == 0 {
         rows += keep_deleted(tx, scope, limit).await?;
         rows += delete_some(tx, "flags", flags_on(scope), limit).await?;
-        if rows >= limit {
+        if rows.total() >= limit {
             return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
         }
     }
     for at in list_traces(tx, scope, first).await? {
         let Some((table, column, trace)) = traces().nth(at) else { continue };
         rows += erase_one(tx, scope, table, column, trace, limit).await?;
-        if rows >= limit {
+        if rows.total() >= limit {
             return Ok(Stride { rows, looked: 0, next: Next::After(at.to_string()) });
         }
     }
@@ -63,12 +63,13 @@ pub(super) async fn erase(tx: &Tx, scope: &Scope, after: &str, limit: u64) -> Re
 }
 
 /// What the user's marks keep deleted stays so, though nobody can undo them any more.
-async fn keep_deleted(tx: &Tx, scope: &Scope, limit: u64) -> Result<u64, StoreError> {
+async fn keep_deleted(tx: &Tx, scope: &Scope, limit: u64) -> Result<Rows, StoreError> {
     let now = || Expr::val(scope.now.micros());
     let channels = marked("channel_marks", ["channel_type", "channel_id"], scope);
     let calls = marked("call_marks", ["call_type", "call_id"], scope);
-    Ok(replace_some(tx, "channels", "deleted_at", now(), channels, limit).await?
-        + replace_some(tx, "calls", "deleted_at", now(), calls, limit).await?)
+    let mut rows = replace_some(tx, "channels", "deleted_at", now(), channels, limit).await?;
+    rows += replace_some(tx, "calls", "deleted_at", now(), calls, limit).await?;
+    Ok(rows)
 }
 
 async fn erase_one(
@@ -78,21 +79,22 @@ async fn erase_one(
     column: &'static str,
     trace: Trace,
     limit: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Rows, StoreError> {
     let which = where_is(scope.app, column, &scope.user);
     let stand_in = match trace {
-        Trace::Itself | Trace::Cascade => return Ok(0),
+        Trace::Itself | Trace::Cascade => return Ok(Rows::default()),
         Trace::Row => return delete_some(tx, table, which, limit).await,
         Trace::Listed => return erase_listed(tx, scope, table, column, limit).await,
-        Trace::Item => return super::tasks::erase_items(tx, scope, limit).await,
+        Trace::Item => return Ok(Rows::uncounted(super::tasks::erase_items(tx, scope, limit).await?)),
         Trace::Archive => return erase_archives(tx, scope, table, limit).await,
-        Trace::History => return super::history::erase(tx, scope, limit).await,
+        Trace::History => return Ok(Rows::uncounted(super::history::erase(tx, scope, limit).await?)),
         Trace::Asker(words) => {
-            return super::history::erase_author(tx, scope, (table, column, words), limit).await;
+            let rows = super::history::erase_author(tx, scope, (table, column, words), limit).await?;
+            return Ok(Rows::uncounted(rows));
         }
         // Removed by their own stages.
-        Trace::Author if !scope.stand_ins.keeps_authors => return Ok(0),
-        Trace::Author if ["messages", "reactions"].contains(&table) => return Ok(0),
+        Trace::Author if !scope.stand_ins.keeps_authors => return Ok(Rows::default()),
+        Trace::Author if ["messages", "reactions"].contains(&table) => return Ok(Rows::default()),
         Trace::Author => {
             if any(tx, table, which.clone()).await? {
                 insert_ghost(tx, scope).await?;
@@ -108,22 +110,22 @@ async fn erase_one(
 }
 
 /// Removes archives of the user, or that name it, in strides of their own: chunks are large.
-async fn erase_archives(tx: &Tx, scope: &Scope, table: &'static str, limit: u64) -> Result<u64, StoreError> {
+async fn erase_archives(tx: &Tx, scope: &Scope, table: &'static str, limit: u64) -> Result<Rows, StoreError> {
     if scope.stand_ins.keeps_archives && table == "export_files" {
         // One that is not whole is of no use.
         let whole = where_is(scope.app, "user_id", &scope.user).add(Expr::col("sha256").is_not_null());
         let pseudonym = Expr::val(scope.stand_ins.pseudonym.as_str());
         let kept = replace_some(tx, table, "user_id", pseudonym, whole, limit).await?;
-        if kept > 0 {
+        if kept.total() > 0 {
             return Ok(kept);
         }
     }
     let Some(archive) = archives::find_of_user(tx, scope.app, table, &scope.user).await? else {
-        return Ok(0);
+        return Ok(Rows::default());
     };
     archives::delete_some(tx, archive).await?;
     // The batch ends here: there may be more.
-    Ok(limit)
+    Ok(Rows::uncounted(limit))
 }
 
 /// Takes the user out of lists. One that names it alone, and means everybody when it is empty, must not
@@ -134,7 +136,7 @@ async fn erase_listed(
     table: &'static str,
     column: &'static str,
     limit: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Rows, StoreError> {
     let narrowing = Naming::NARROWING.as_str();
     let system = scope.stand_ins.system.as_str();
     let of_user = || where_is(scope.app, column, &scope.user);
@@ -148,12 +150,13 @@ async fn erase_listed(
         .cond_where(same_list.add(Expr::col(("other", column)).eq(system)))
         .take();
     let goes = Condition::any().add(Expr::col("naming").ne(narrowing)).add(Expr::exists(beside_stand_in));
-    let rows = delete_some(tx, table, of_user().add(goes), limit).await?;
-    if rows >= limit || !any(tx, table, of_user()).await? {
+    let mut rows = delete_some(tx, table, of_user().add(goes), limit).await?;
+    if rows.total() >= limit || !any(tx, table, of_user()).await? {
         return Ok(rows);
     }
     insert_ghost(tx, scope).await?;
-    Ok(rows + replace_some(tx, table, column, Expr::val(system), of_user(), limit).await?)
+    rows += replace_some(tx, table, column, Expr::val(system), of_user(), limit).await?;
+    Ok(rows)
 }
 
 /// Makes a deleted user with nothing but the system id, so that kept content has an author, and a list a name.
@@ -248,7 +251,7 @@ pub(super) async fn give_up_waiting(
             rows += named.len() as u64;
         }
     }
-    Ok(Stride { rows, looked: waiting.len() as u64, next })
+    Ok(Stride { rows: Rows::uncounted(rows), looked: waiting.len() as u64, next })
 }
 
 fn place(after: &str) -> Option<(i64, i64)> {

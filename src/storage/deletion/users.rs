@@ -4,7 +4,7 @@ use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _};
 
 use super::hide::{Deletion, changed};
-use super::{Next, Scope, Stride, delete_some, traces, where_is};
+use super::{Next, Rows, Scope, Stride, delete_some, traces, where_is};
 use crate::model::clock::Timestamp;
 use crate::model::id::AppId;
 use crate::storage::entity::user;
@@ -57,10 +57,10 @@ pub async fn restore(
 
 /// Blanks the user, and removes what belongs to it alone.
 pub(super) async fn prune(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, StoreError> {
-    let mut rows = 0;
+    let mut rows = Rows::default();
     for table in BELONGINGS {
         rows += delete_some(tx, table, where_is(scope.app, "user_id", &scope.user), limit).await?;
-        if rows >= limit {
+        if rows.total() >= limit {
             return Ok(Stride { rows, looked: 0, next: Next::After(String::new()) });
         }
     }
@@ -78,7 +78,8 @@ pub(super) async fn prune(tx: &Tx, scope: &Scope, limit: u64) -> Result<Stride, 
         .and_where(user::Column::AppId.eq(scope.app.0))
         .and_where(user::Column::Id.eq(scope.user.as_str()));
     tx.execute(&update).await?;
-    Ok(Stride::over(rows + 1))
+    rows += Rows::of("users", 1);
+    Ok(Stride::over(rows))
 }
 
 /// Removes the user, once nothing names it any more, and enters it in the ledger.
@@ -86,9 +87,9 @@ pub(super) async fn remove(tx: &Tx, scope: &Scope) -> Result<Stride, StoreError>
     // Whoever is about to store something that names it is done now, and nobody else begins.
     let locked = lock_users(tx, scope.app, [scope.user.as_str()]).await?;
     if traces::is_named(tx, scope).await? {
-        return Ok(Stride { rows: 0, looked: 0, next: Next::Anew });
+        return Ok(Stride { rows: Rows::default(), looked: 0, next: Next::Anew });
     }
-    let Some(stored) = locked.get(&scope.user) else { return Ok(Stride::over(0)) };
+    let Some(stored) = locked.get(&scope.user) else { return Ok(Stride::nothing()) };
     erased::enter(tx, scope.app, &scope.stand_ins.ledger, stored.marks.auth_epoch, scope.now).await?;
     let rows = delete_some(tx, "users", where_is(scope.app, "id", &scope.user), 1).await?;
     Ok(Stride::over(rows))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{users as usher, users_at_terminal};
+use super::{client, ended, users as usher, users_at_terminal};
 use crate::harness::{Answer, TestServer, each_backend, item, pb, user_ids};
 
 /// Users who have written three messages into a channel that ada owns.
@@ -32,7 +32,9 @@ each_backend! {
     async fn users_are_deleted_and_restored(server: TestServer) {
         chat(&server).await;
         let deleted = usher(&server, &["delete", "ada", "--yes", "--by", "bob", "--reason", "left"], "").await;
-        assert!(deleted.lines().last().unwrap().starts_with("completed: 1 of 1 users"), "{}", deleted.stdout);
+        let [.., last, rows] = deleted.lines()[..] else { panic!("{}", deleted.stdout) };
+        assert!(last.starts_with("completed: 1 of 1 users"), "{}", deleted.stdout);
+        assert_eq!(rows, "  messages          2");
         assert_eq!(messages(&server).await, 1);
         let task = tasks(&server).await.remove(0);
         assert!(deleted.stderr.contains(&format!("task {}", task.task_id)), "{}", deleted.stderr);
@@ -95,6 +97,31 @@ each_backend! {
         assert!(shown.lines()[0].ends_with(": 0 users"), "{}", shown.stdout);
         assert!(tasks(&server).await.iter().all(|task| task.kind == "import_content"));
         assert_eq!(messages(&server).await, 3);
+    }
+
+    async fn what_was_deleted_is_said_at_the_end_and_is_what_was_foretold(server: TestServer) {
+        chat(&server).await;
+        let shown = usher(&server, &["delete", "ada", "--dry-run"], "").await;
+        let foretold = shown.lines()[1..].to_vec();
+        let done = usher(&server, &["delete", "ada", "--yes"], "").await;
+        let at = done.lines().iter().position(|line| line.starts_with("completed: 1 of 1 users")).unwrap();
+        assert_eq!(done.lines()[at + 1..], foretold);
+        assert!(foretold.contains(&"  messages          2"), "{foretold:?}");
+
+        let task = tasks(&server).await.into_iter().find(|task| task.kind == "delete_users").unwrap();
+        let secret = &server.credentials().secret.clone();
+        let task = async |verb: &str, how: &[&str]| {
+            let args = [&["task", verb, &task.task_id], how].concat();
+            ended(client(&server, &args, secret), "").await
+        };
+        for verb in ["get", "watch"] {
+            let shown = task(verb, &[]).await;
+            assert!(shown.lines().ends_with(&foretold), "{verb}: {}", shown.stdout);
+            let rows = task(verb, &["--json"]).await.json().pop().unwrap()["delete_users"]["rows"].clone();
+            assert_eq!(rows["messages"], 2, "{verb}");
+        }
+        let again = usher(&server, &["delete", "ada", "--yes"], "").await;
+        assert!(again.lines().last().unwrap().starts_with("completed: "), "nothing was deleted: {}", again.stdout);
     }
 
     async fn without_a_terminal_nobody_is_asked_and_nothing_done(server: TestServer) {

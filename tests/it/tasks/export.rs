@@ -105,7 +105,7 @@ each_backend! {
         assert_eq!(records[records.len() - 1]["item"]["records"]["message"], 3_000);
 
         let counted = i64::try_from(records.len() - 3).unwrap();
-        let pb::task::Result::ExportUsers(result) = task.result.unwrap();
+        let Some(pb::task::Result::ExportUsers(result)) = task.result else { panic!("{task:?}") };
         assert_eq!((result.files, result.records), (1, counted));
         assert_eq!((result.bytes, task.rows_done), (i64::try_from(bytes.len()).unwrap(), counted));
         let file = server.items(&task.task_id).await[0].file.clone().unwrap();

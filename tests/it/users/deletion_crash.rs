@@ -1,11 +1,13 @@
 //! A user is deactivated, reactivated, deleted, restored and erased, and another one pruned, each with its content and in many batches;
 //! the process dies at every batch of it all. What is left after each task is as if it had not.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tonic::Status;
 
+use super::deletion_model::counted_rows;
 use crate::harness::{Backend, Caller, Dump, Process, each_backend, item, pb};
 
 const TIME: &str = "2024-05-01T12:00:00Z";
@@ -194,13 +196,11 @@ fn told(column: &str, value: &Value) -> String {
     }
 }
 
+/// What a step has left: how many rows it changed, which ones it says it deleted, and what there is now.
+type Left = (i64, Option<BTreeMap<String, i64>>, Vec<String>);
+
 /// Goes on with what is not done yet; an error where the server dies over it.
-async fn go_on(
-    server: &Process,
-    backend: &Backend,
-    name: &str,
-    done: &mut Vec<(i64, Vec<String>)>,
-) -> Result<(), Status> {
+async fn go_on(server: &Process, backend: &Backend, name: &str, done: &mut Vec<Left>) -> Result<(), Status> {
     for step in &STEPS[done.len()..] {
         let task = step.begin(server, name).await?;
         let mut watch = server.try_watch(&task.task_id, 0).await?;
@@ -208,7 +208,8 @@ async fn go_on(
         let last = watch.seen().last().unwrap();
         assert_eq!((last.state(), last.users_failed), (pb::TaskState::Completed, 0), "{step:?}: {last:?}");
         let dump = backend.dump(server.launch().place()).await;
-        done.push((last.rows_done, picture(&dump, name)));
+        let rows = (last.kind == "delete_users").then(|| counted_rows(last));
+        done.push((last.rows_done, rows, picture(&dump, name)));
     }
     Ok(())
 }
@@ -216,7 +217,7 @@ async fn go_on(
 /// Dies at the first, second, ... passing of `point`, which are `least` or more.
 async fn survives_dying_at(point: &str, least: usize, backend: Backend) {
     let launch = backend.launch().flag("--task-batch", "8").flag("--task-lease", "500ms");
-    let mut lives: Vec<Vec<(i64, Vec<String>)>> = Vec::new();
+    let mut lives: Vec<Vec<Left>> = Vec::new();
     for hit in 0..60 {
         let name = format!("w{hit:02}w");
         let server = launch.clone().failpoints(&format!("{point}={hit}*off->return")).start().await;
@@ -226,7 +227,7 @@ async fn survives_dying_at(point: &str, least: usize, backend: Backend) {
         if survived {
             assert!(lives.len() >= least, "steps take several batches: {}", lives.len());
             assert_eq!(
-                done[5].1.iter().filter(|row| row.starts_with("messages")).count(),
+                done[5].2.iter().filter(|row| row.starts_with("messages")).count(),
                 13,
                 "{:?}",
                 done[5]

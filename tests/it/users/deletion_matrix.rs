@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use usher::storage::columns::{TABLES, Trace, traces};
 
-use super::deletion_model::{APART, Deletion, Plan, differences};
+use super::deletion_model::{APART, Deletion, Plan, counted_rows, differences};
 use crate::harness::{Answer, Dump, Kind, Row, TestServer, eventually, item, pb, run, setting};
 use pb::DeleteMode::{self, Hard, Keep, Pruning, Soft};
 
@@ -263,7 +263,7 @@ async fn check(server: &TestServer, w: usize, plan: Plan) -> Vec<String> {
     assert_eq!(before, server.backend().dump(server.place()).await, "a dry run changes nothing: {plan:?}");
 
     let task = server.users().delete_users(asked).await.answered().task.unwrap();
-    server.completed(&task).await;
+    let task = server.completed(&task).await;
     let deletion = Deletion { plan, users, heir: &heir, task: &task.task_id };
     let (mut model, mut after) = (deletion.applied(&before), server.backend().dump(server.place()).await);
     let is_ghost = |row: &Row| row["id"].as_str().is_some_and(|id| id.starts_with("delete-user-"));
@@ -285,6 +285,10 @@ async fn check(server: &TestServer, w: usize, plan: Plan) -> Vec<String> {
     if counts != foretold {
         told.push(format!("counted {foretold:?}, touched {counts:?}"));
     }
+    let done = counted_rows(&task);
+    if done != foretold {
+        told.push(format!("foretold {foretold:?}, done {done:?}"));
+    }
     told
 }
 
@@ -301,6 +305,31 @@ fn every_plan(kind: Kind) {
                 }
             });
         }
+    });
+}
+
+/// Plans that change everything there is, in batches that end within each part of it.
+fn in_small_batches(kind: Kind) {
+    let all = |user, mode, conversations| Plan {
+        user,
+        messages: mode,
+        conversations,
+        calls: Soft,
+        activities: mode,
+        files: true,
+        channel_heir: false,
+        call_heir: false,
+    };
+    let plans = [
+        all(Soft, Soft, Soft),
+        all(Pruning, Pruning, Soft),
+        all(Hard, Hard, Hard),
+        all(Soft, Soft, Hard),
+        all(Pruning, Keep, Hard),
+    ];
+    run(kind, async |server: TestServer| {
+        let server = server.restart_with(&["--task-batch", "3"]).await;
+        every_one(&server, &plans).await;
     });
 }
 
@@ -321,11 +350,21 @@ mod sqlite {
     fn every_plan_leaves_what_the_model_says_and_dry_run_foretold() {
         super::every_plan(crate::harness::Kind::Sqlite);
     }
+
+    #[test]
+    fn rows_count_once_however_small_the_batches_are() {
+        super::in_small_batches(crate::harness::Kind::Sqlite);
+    }
 }
 
 mod postgres {
     #[test]
     fn every_plan_leaves_what_the_model_says_and_dry_run_foretold() {
         super::every_plan(crate::harness::Kind::Postgres);
+    }
+
+    #[test]
+    fn rows_count_once_however_small_the_batches_are() {
+        super::in_small_batches(crate::harness::Kind::Postgres);
     }
 }

@@ -69,6 +69,14 @@ const COUNTED: [(&str, &str); 13] = [
     ("future_channel_bans", "future_channel_bans"),
 ];
 
+/// What a task says that it did, by what the rows are.
+pub(super) fn counted_rows(task: &pb::Task) -> BTreeMap<String, i64> {
+    match &task.result {
+        Some(pb::task::Result::DeleteUsers(result)) => result.rows.clone().into_iter().collect(),
+        other => panic!("no result of a deletion: {other:?}"),
+    }
+}
+
 /// A row of the table, without the users it names.
 fn but_names(name: &str, row: &Row) -> String {
     let Table { names, personal, .. } = table(name);
