@@ -1,9 +1,10 @@
 //! Everything a caller can be told. `rpc::status` is the one way out.
 
 use super::tokens::Refusal;
-use crate::engine::ControlError;
+use crate::engine::{ControlError, Fault};
 use crate::model::reason::Reason;
 use crate::model::violation::Violation;
+use crate::storage::object_store::ObjectStoreError;
 use crate::storage::{Retryable, StoreError};
 
 /// Why an operation was not done.
@@ -74,6 +75,9 @@ pub enum Error {
     /// The archive was deleted while it was downloaded.
     #[error("the archive was deleted during the download; export the user again")]
     DownloadGone,
+    /// The object store.
+    #[error("the object store that holds the archive cannot be used; try again later")]
+    ObjectStore(#[source] ObjectStoreError),
     /// Somebody else was in the way, for longer than we try.
     #[error("{0}")]
     Conflict(&'static str),
@@ -133,6 +137,23 @@ impl Retryable for Error {
 impl From<Vec<Violation>> for Error {
     fn from(violations: Vec<Violation>) -> Self {
         Self::Invalid(violations)
+    }
+}
+
+impl From<ObjectStoreError> for Error {
+    fn from(err: ObjectStoreError) -> Self {
+        tracing::warn!(error = %err, "the object store failed a call");
+        Self::ObjectStore(err)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Store(err) => Self::Store(err),
+            Fault::ObjectStore(err) => Self::ObjectStore(err),
+            Fault::Fatal { message, .. } => Self::Store(StoreError::Internal(message)),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The rules, one file per capability. Opens transactions, never a network connection.
+//! The rules, one file per capability. Opens transactions, and no network connection of its own: the object store is
+//! reached through `storage`.
 //!
 //! Every operation takes the [`Call`] it serves: who calls, and by when it must be over.
 
@@ -25,6 +26,7 @@ use self::users::Signs;
 use self::vault::Vault;
 use crate::engine::Engine;
 use crate::model::clock::{Clock, Deadline, Timestamp};
+use crate::storage::object_store::ObjectStore;
 use crate::storage::{Db, Store, Tx, Urgency};
 
 /// All operations. Cheap to clone.
@@ -39,11 +41,18 @@ pub struct Domain {
     renewals: Arc<Renewals>,
     opened: Arc<Opened>,
     signs: Arc<Signs>,
+    objects: Option<ObjectStore>,
 }
 
 impl Domain {
     /// Puts the rules over a database and an engine.
-    pub fn new(store: Store, engine: Engine, clock: Arc<dyn Clock>, vault: Arc<Vault>) -> Self {
+    pub fn new(
+        store: Store,
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        vault: Arc<Vault>,
+        objects: Option<ObjectStore>,
+    ) -> Self {
         Self {
             store,
             engine,
@@ -54,6 +63,7 @@ impl Domain {
             renewals: Arc::default(),
             opened: Arc::default(),
             signs: Arc::default(),
+            objects,
         }
     }
 

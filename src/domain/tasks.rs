@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::export::Linked;
 use super::jobs::export::KIND;
 use super::page_token::Page;
 use super::{Call, Domain, Error};
 use crate::engine::TaskStates;
-use crate::model::archive::Archive;
 use crate::model::id::TaskId;
 use crate::model::task::{Item, Outcome, Task, TaskState};
 use crate::storage::tasks::{self, TaskQuery};
@@ -67,12 +67,12 @@ impl Domain {
         Ok(tasks::count_overdue(&self.store.read(None).await?, self.now()).await?)
     }
 
-    /// Items of a task, in order, and the archives that were made for them.
+    /// Items of a task, in order, and the archives that were made for them, with URLs where the object store has any.
     pub async fn list_task_items(
         &self,
         call: &Call,
         list: ListTaskItems,
-    ) -> Result<(Page<Item>, HashMap<i32, Archive>), Error> {
+    ) -> Result<(Page<Item>, HashMap<i32, Linked>), Error> {
         let query = format!("items {} {:?}", list.task, list.outcomes);
         let after = self.after::<i32>(call, &query, &list.page_token)?;
         let limit = list.limit as usize;
@@ -87,7 +87,8 @@ impl Domain {
         } else {
             HashMap::new()
         };
-        Ok((page, archives))
+        drop(db);
+        Ok((page, self.link(call, archives).await?))
     }
 
     /// Follows a task from after `after_revision` to its end.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::model::clock::Timestamp;
 use crate::model::task::{Outcome, Task};
+use crate::storage::object_store::ObjectStoreError;
 use crate::storage::{Retryable, Store, StoreError, Tx};
 
 /// A kind of task: how to do the next batch of one.
@@ -61,6 +62,9 @@ pub enum Fault {
     /// Tried again, with pauses, until the failures are spent.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Where the object store cannot be reached the task rests until it can; otherwise as with the database.
+    #[error(transparent)]
+    ObjectStore(#[from] ObjectStoreError),
     /// The work itself cannot go on: the task fails with this reason.
     #[error("{reason}: {message}")]
     Fatal {

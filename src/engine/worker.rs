@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::queue::end_cancelled;
 use super::{Batch, Engine, Fault, Prepared, Step, TaskKind};
 use crate::model::task::{Task, TaskError, TaskState};
+use crate::storage::object_store::ObjectStoreError;
 use crate::storage::queue::{self, Lease};
 use crate::storage::{StoreError, Tx, Urgency};
 
@@ -247,9 +248,13 @@ async fn give_up(engine: &Engine, task: &Task, pause: Duration) {
     }
 }
 
-/// Notes a failure: the task rests and is tried again, or fails for good. An outage of the database says nothing
-/// about the task, which waits for its end.
+/// Notes a failure: the task rests and is tried again, or fails for good. An outage of the database or of the object
+/// store says nothing about the task, which waits for its end.
 async fn failed(engine: &Engine, task: &Task, fault: Fault) {
+    if let Fault::ObjectStore(err @ ObjectStoreError::Unreachable(_)) = &fault {
+        tracing::warn!(task.id = %task.id, task.kind = %task.kind, error = %err, "a task waits");
+        return give_up(engine, task, REST).await;
+    }
     if let Fault::Store(err @ StoreError::Unavailable(_)) = &fault {
         err.log_delayed("a step of a task");
         return give_up(engine, task, REST).await;
@@ -289,7 +294,10 @@ async fn failed(engine: &Engine, task: &Task, fault: Fault) {
 fn final_error(fault: &Fault, spent: bool) -> Option<TaskError> {
     let (reason, message) = match fault {
         Fault::Fatal { reason, message } => (*reason, message.clone()),
-        Fault::Store(_) if !spent => return None,
+        Fault::Store(_) | Fault::ObjectStore(_) if !spent => return None,
+        Fault::ObjectStore(err) => {
+            ("OBJECT_STORE_UNAVAILABLE", format!("{err}; retry the task once that is mended"))
+        }
         Fault::Store(StoreError::Timeout) => (
             "DATABASE_UNAVAILABLE",
             "the database could not be reached; retry the task once it can".to_owned(),

@@ -65,6 +65,11 @@ impl Timestamp {
         Self(self.0.saturating_add(by).min(Self::MAX.0))
     }
 
+    /// How long after `earlier` this is; zero where it is before.
+    pub fn after(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default())
+    }
+
     /// This time moved back by `by`, within the range that can be carried.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {

@@ -31,11 +31,12 @@ pub enum HistoryKind {
     RevocationCleared,
     Exported,
     ArchiveDownloaded,
+    ArchiveLinked,
 }
 
 impl HistoryKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Deactivated,
         Self::Reactivated,
         Self::Deleted,
@@ -45,6 +46,7 @@ impl HistoryKind {
         Self::RevocationCleared,
         Self::Exported,
         Self::ArchiveDownloaded,
+        Self::ArchiveLinked,
     ];
 
     /// As stored; never changes.
@@ -59,6 +61,7 @@ impl HistoryKind {
             Self::RevocationCleared => 7,
             Self::Exported => 8,
             Self::ArchiveDownloaded => 9,
+            Self::ArchiveLinked => 10,
         }
     }
 
@@ -74,6 +77,7 @@ impl HistoryKind {
             Self::RevocationCleared => "revocation_cleared",
             Self::Exported => "exported",
             Self::ArchiveDownloaded => "archive_downloaded",
+            Self::ArchiveLinked => "archive_linked",
         }
     }
 

@@ -67,4 +67,5 @@ reasons! {
     ImmutableField = "IMMUTABLE_FIELD",
     ExportNotReady = "EXPORT_NOT_READY",
     ExportGone = "EXPORT_GONE",
+    ObjectStoreUnavailable = "OBJECT_STORE_UNAVAILABLE",
 }

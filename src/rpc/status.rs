@@ -107,6 +107,7 @@ fn reason_of(err: &Error) -> Reason {
         Error::TooManyKeys { .. } => Reason::TooManyKeys,
         Error::ExportNotReady => Reason::ExportNotReady,
         Error::ExportGone | Error::DownloadGone => Reason::ExportGone,
+        Error::ObjectStore(_) => Reason::ObjectStoreUnavailable,
         Error::Conflict(_) | Error::Store(StoreError::Conflict) => Reason::Conflict,
         Error::Overloaded => Reason::Overloaded,
         Error::Draining => Reason::ServerDraining,
@@ -178,7 +179,9 @@ fn code_of(reason: Reason, err: &Error) -> Code {
         | Reason::TooManyKeys => Code::FailedPrecondition,
         Reason::VersionMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded => Code::ResourceExhausted,
-        Reason::DatabaseUnavailable | Reason::ServerDraining => Code::Unavailable,
+        Reason::DatabaseUnavailable | Reason::ObjectStoreUnavailable | Reason::ServerDraining => {
+            Code::Unavailable
+        }
         Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::Internal => Code::Internal,
     }
@@ -188,7 +191,7 @@ const fn retry_after(reason: Reason) -> Option<Duration> {
     match reason {
         Reason::Conflict => Some(Duration::from_millis(50)),
         Reason::Overloaded => Some(Duration::from_millis(500)),
-        Reason::DatabaseUnavailable => Some(Duration::from_secs(1)),
+        Reason::DatabaseUnavailable | Reason::ObjectStoreUnavailable => Some(Duration::from_secs(1)),
         Reason::ServerDraining => Some(Duration::ZERO),
         _ => None,
     }
@@ -265,6 +268,7 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::ImmutableField => "the field of an existing row cannot be changed",
         Reason::ExportNotReady => "the archive is not complete yet; wait for its item with WatchTask",
         Reason::ExportGone => "there is no such archive any more; export the user again",
+        Reason::ObjectStoreUnavailable => "the object store cannot be used; try again later",
         Reason::KeyNotFound => "there is no such key in this app",
         Reason::KeyLast => "it is the last key that verifies; make another one first",
         Reason::TooManyKeys => "the app has as many keys as can verify at a time; retire one first",

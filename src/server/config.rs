@@ -59,6 +59,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_connections: u32,
 
+    /// Where archives of exports are kept instead of the database: `s3://BUCKET/PREFIX` or `file:///DIRECTORY`, the
+    /// same for all replicas. S3 takes credentials, region and endpoint from the variables AWS_*.
+    #[arg(long, env = "USHER_OBJECT_STORE_URL", value_name = "URL")]
+    pub object_store_url: Option<String>,
+
     /// Encrypts what must not lie bare in the database: 32 random characters or more. Environment only.
     /// Required on PostgreSQL; on SQLite made at the first start.
     #[arg(long, env = "USHER_MASTER_KEY", value_name = "HEX", hide = true, hide_env_values = true)]

@@ -13,7 +13,7 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::config::{Config, Reflection};
+use super::config::{Config, ConfigError, Reflection};
 use super::connection::{RESETS_PER_SECOND, Terms};
 use super::drain::Drain;
 use super::first_start::{DefaultKey, default_key, first_key};
@@ -34,6 +34,7 @@ use crate::proto::v1::user_service_server::UserServiceServer;
 use crate::rpc::gate::{Gate, Slots};
 use crate::rpc::{Apps, Content, Tasks, Tokens, Users};
 use crate::storage::backend::sqlite::Sharing;
+use crate::storage::object_store::{ObjectStore, ObjectStoreError};
 
 /// A service that takes compressed messages, and answers so where the caller accepts it. The limit on messages
 /// counts after decompression.
@@ -46,6 +47,8 @@ macro_rules! gzip {
 /// Dead peers are noticed: asked so often, given so long.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the start waits for the object store.
+const OBJECT_STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of request headers taken.
 const MAX_HEADERS: u32 = 16 * 1024;
 /// Bytes a peer may send ahead: per stream, and in all its streams.
@@ -118,6 +121,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         None => None,
     };
 
+    let objects = open_objects(&config).await?;
     let opened = open(&config, Sharing::Exclusive).await?;
     let default_key = default_key(&opened, &config, &first_key).await?;
     let Opened { store, vault } = opened;
@@ -130,10 +134,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
     let background = Background::default();
     let shared_clock: Arc<dyn Clock> = clock.clone();
-    let kinds = jobs::registry(&vault, &shared_clock);
+    let kinds = jobs::registry(&vault, &shared_clock, objects.as_ref());
     let engine = Engine::new(store.clone(), clock.clone(), engine_settings(&config), kinds);
     engine.start(&background).await?;
-    let domain = Domain::new(store.clone(), engine, clock.clone(), vault);
+    let domain = Domain::new(store.clone(), engine, clock.clone(), vault, objects);
     background.running.spawn(domain.clone().keep_terms(background.stop.clone()));
 
     background.running.spawn(domain.clone().follow_presence(background.stop.clone()));
@@ -176,6 +180,20 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         store,
     };
     Ok(Running { address, backend, default_key, drain })
+}
+
+/// The object store that is configured. One that cannot be reached now does not keep the server from starting: what
+/// needs it waits.
+async fn open_objects(config: &Config) -> Result<Option<ObjectStore>, StartError> {
+    let Some(url) = &config.object_store_url else { return Ok(None) };
+    let objects = ObjectStore::open(url).map_err(ConfigError)?;
+    match tokio::time::timeout(OBJECT_STORE_PATIENCE, objects.check()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err @ ObjectStoreError::Unusable(_))) => return Err(ConfigError(err.to_string()).into()),
+        Ok(Err(err)) => tracing::warn!(error = %err, "exports wait for the object store"),
+        Err(_) => tracing::warn!("the object store does not answer; exports wait for it"),
+    }
+    Ok(Some(objects))
 }
 
 async fn operate(address: SocketAddr, health: &HealthReporter) -> Result<Operations, StartError> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Order, Query};
 
-use super::{Db, StoreError, Tx};
+use super::{Db, StoreError, Tx, objects};
 use crate::model::archive::{Archive, ArchiveId};
 use crate::model::clock::Timestamp;
 use crate::model::id::{AppId, TaskId};
@@ -17,8 +17,18 @@ const AHEAD: i64 = 1024 * 1024;
 /// Values bound in one statement.
 const BOUND: usize = 1_000;
 
-const COLUMNS: [&str; 8] =
-    ["task_id", "idx", "user_id", "records", "bytes", "sha256", "expires_at", "downloaded_at"];
+const COLUMNS: [&str; 10] = [
+    "task_id",
+    "idx",
+    "user_id",
+    "records",
+    "bytes",
+    "sha256",
+    "expires_at",
+    "downloaded_at",
+    "sealed",
+    "object",
+];
 
 fn rows_of(id: ArchiveId) -> Condition {
     Condition::all()
@@ -40,6 +50,8 @@ fn parse(app: AppId, row: &sea_orm::QueryResult) -> Result<Archive, StoreError> 
         sha256: row.try_get_by_index(5)?,
         expires_at: time(6)?,
         downloaded_at: time(7)?,
+        sealed: row.try_get_by_index(8)?,
+        object: row.try_get_by_index(9)?,
     })
 }
 
@@ -124,16 +136,47 @@ pub async fn append(tx: &Tx, archive: &Archive, data: &[u8], records: i64) -> Re
     Ok(())
 }
 
-/// Makes an archive whole.
-pub async fn seal(tx: &Tx, id: ArchiveId, sha256: &str, expires_at: Timestamp) -> Result<(), StoreError> {
+/// Notes the checksum of an archive whose chunks are all there.
+pub async fn seal(tx: &Tx, id: ArchiveId, sha256: &str) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update.table("export_files").value("sealed", sha256).cond_where(rows_of(id));
+    tx.execute(&update).await?;
+    delete_all(tx, "export_numbers", id).await
+}
+
+/// Notes the object that holds an archive.
+pub async fn attach(tx: &Tx, id: ArchiveId, object: &str) -> Result<(), StoreError> {
+    let mut update = Query::update();
+    update.table("export_files").value("object", object).cond_where(rows_of(id));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Makes a sealed archive whole.
+pub async fn publish(tx: &Tx, id: ArchiveId, expires_at: Timestamp) -> Result<(), StoreError> {
     let mut update = Query::update();
     update
         .table("export_files")
-        .value("sha256", sha256)
+        .value("sha256", Expr::col("sealed"))
         .value("expires_at", expires_at.micros())
         .cond_where(rows_of(id));
     tx.execute(&update).await?;
-    delete_all(tx, "export_numbers", id).await
+    Ok(())
+}
+
+/// Archives of a task that are sealed and not whole, up to `limit`.
+pub async fn list_sealed(db: &Db, app: AppId, task: TaskId, limit: u64) -> Result<Vec<Archive>, StoreError> {
+    let select = Query::select()
+        .columns(COLUMNS)
+        .from("export_files")
+        .and_where(Expr::col("app_id").eq(app.0))
+        .and_where(Expr::col("task_id").eq(task.to_string()))
+        .and_where(Expr::col("sealed").is_not_null())
+        .and_where(Expr::col("sha256").is_null())
+        .order_by("idx", Order::Asc)
+        .limit(limit)
+        .take();
+    db.query_all(&select).await?.iter().map(|row| parse(app, row)).collect()
 }
 
 /// Lets archives of a task that are not whole be swept.
@@ -238,9 +281,27 @@ pub async fn insert_names(tx: &Tx, id: ArchiveId, users: &[&str]) -> Result<(), 
     Ok(())
 }
 
-/// Deletes some of an archive, and the archive itself once nothing else of it is left; tells whether it is gone.
-/// What is left is no archive any more: no byte of it can be read.
+/// Deletes some of an archive, and the archive itself once nothing else of it is left, in the object store either;
+/// tells whether it is gone. What is left is no archive any more: no byte of it can be read.
 pub async fn delete_some(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
+    objects::doom(tx, id).await?;
+    let mut update = Query::update();
+    update
+        .table("export_files")
+        .values(["sha256", "sealed", "object"].map(|column| (column, Expr::val(None::<String>))))
+        .cond_where(rows_of(id));
+    tx.execute(&update).await?;
+    if !delete_chunks(tx, id).await? || objects::any(tx, id).await? {
+        return Ok(false);
+    }
+    delete_all(tx, "export_numbers", id).await?;
+    delete_all(tx, "export_names", id).await?;
+    delete_all(tx, "export_files", id).await?;
+    Ok(true)
+}
+
+/// Deletes some of the chunks of an archive; tells whether all are gone.
+pub async fn delete_chunks(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
     let next = Query::select()
         .column("start")
         .from("export_chunks")
@@ -254,14 +315,8 @@ pub async fn delete_some(tx: &Tx, id: ArchiveId) -> Result<bool, StoreError> {
         let mut delete = Query::delete();
         delete.from_table("export_chunks").cond_where(rows_of(id)).and_where(Expr::col("start").lte(*last));
         tx.execute(&delete).await?;
-        if starts.len() as u64 == CHUNKS {
-            return Ok(false);
-        }
     }
-    delete_all(tx, "export_numbers", id).await?;
-    delete_all(tx, "export_names", id).await?;
-    delete_all(tx, "export_files", id).await?;
-    Ok(true)
+    Ok((starts.len() as u64) < CHUNKS)
 }
 
 async fn delete_all(tx: &Tx, table: &'static str, id: ArchiveId) -> Result<(), StoreError> {
@@ -316,7 +371,8 @@ fn id_of(app: AppId, row: &sea_orm::QueryResult) -> Result<ArchiveId, StoreError
     Ok(ArchiveId { app, task, index: row.try_get_by_index(1)? })
 }
 
-/// An archive of `app` whose time is over: it expired, or its task ended before `ended`.
+/// An archive of `app` whose time is over: it expired, or its task ended before `ended`. Those that wait for the
+/// object store are passed by.
 pub async fn find_expired(
     db: &Db,
     app: AppId,
@@ -328,6 +384,7 @@ pub async fn find_expired(
         .from("export_files")
         .and_where(Expr::col("app_id").eq(app.0))
         .and_where(Expr::col("expires_at").lte(now.micros()))
+        .and_where(objects::none_doomed())
         .limit(1)
         .take();
     if let Some(row) = db.query_one(&expired).await? {
@@ -344,6 +401,7 @@ pub async fn find_expired(
         )
         .and_where(Expr::col(("export_files", "app_id")).eq(app.0))
         .and_where(Expr::col(("tasks", "finished_at")).lt(ended.micros()))
+        .and_where(objects::none_doomed())
         .limit(1)
         .take();
     db.query_one(&of_old_task).await?.map(|row| id_of(app, &row)).transpose()

@@ -240,6 +240,7 @@ pub const TABLES: &[Table] = &[
     exports::CHUNKS,
     exports::NUMBERS,
     exports::NAMES,
+    exports::OBJECTS,
     imports::IMPORTS,
     imports::IMPORT_REFUSALS,
     imports::IMPORT_WAITING,

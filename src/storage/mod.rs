@@ -30,6 +30,8 @@ pub mod messages;
 pub mod migration;
 pub mod names;
 pub mod narrow;
+pub mod object_store;
+pub mod objects;
 pub mod page;
 pub mod presence;
 pub mod query;

@@ -9,9 +9,11 @@ const CHAIN: [&str; 8] = ["main", "cli", "server", "rpc", "domain", "engine", "s
 /// Who may use the generated code.
 const USES_PROTO: [&str; 3] = ["cli", "server", "rpc"];
 /// Who may use a crate that belongs to one place.
-const CRATES: [(&str, &[&str]); 4] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("sea_orm", &["storage"]),
     ("sea_orm_migration", &["storage"]),
+    ("object_store", &["storage"]),
+    ("reqwest", &["storage"]),
     ("tonic", &["cli", "server", "rpc", "proto"]),
     ("clap", &["cli", "server"]),
 ];
@@ -82,8 +84,8 @@ fn code_of(text: &str) -> String {
 fn heads(code: &str, prefix: &str) -> Vec<String> {
     let mut heads = Vec::new();
     for (at, _) in code.match_indices(prefix) {
-        // `mycrate::x` is not `crate::x`.
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+        // `mycrate::x` is not `crate::x`, nor is `my::crate::x`.
+        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
             continue;
         }
         let rest = &code[at + prefix.len()..];

@@ -1,7 +1,9 @@
 //! Downloading archives.
 
-use std::collections::VecDeque;
+use prost::bytes::Bytes;
 
+use super::chunks::Chunks;
+use super::objects::{WINDOW, not_configured};
 use crate::domain::jobs::export::KIND;
 use crate::domain::{Call, Domain, Error};
 use crate::model::archive::{Archive, ArchiveId};
@@ -17,9 +19,14 @@ pub struct Download {
     domain: Domain,
     /// What is downloaded.
     pub archive: Archive,
-    offset: i64,
-    /// Read, and not sent yet.
-    chunks: VecDeque<(i64, Vec<u8>)>,
+    source: Source,
+}
+
+/// Where its bytes come from.
+enum Source {
+    Chunks(Chunks),
+    /// The object, from this byte on.
+    Object(String, u64),
 }
 
 impl Domain {
@@ -50,7 +57,11 @@ impl Domain {
         if offset == 0 {
             self.note_download(call, &archive).await?;
         }
-        Ok(Download { domain: self.clone(), archive, offset, chunks: VecDeque::new() })
+        let source = match &archive.object {
+            Some(object) => Source::Object(object.clone(), u64::try_from(offset).unwrap_or_default()),
+            None => Source::Chunks(Chunks::from(id, offset, archive.bytes)),
+        };
+        Ok(Download { domain: self.clone(), archive, source })
     }
 
     async fn note_download(&self, call: &Call, archive: &Archive) -> Result<(), Error> {
@@ -78,21 +89,26 @@ async fn note(tx: &Tx, archive: &Archive, now: Timestamp) -> Result<(), Error> {
 
 impl Download {
     /// The next bytes; `None` after the last. An archive that is deleted meanwhile never seems whole.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        if self.offset >= self.archive.bytes {
-            return Ok(None);
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match &mut self.source {
+            Source::Chunks(chunks) => {
+                let data = chunks.next(&self.domain.store, usize::MAX).await?;
+                if data.is_none() && !chunks.is_over() {
+                    return Err(Error::DownloadGone);
+                }
+                Ok(data.map(Bytes::from))
+            }
+            Source::Object(name, offset) => {
+                let end = u64::try_from(self.archive.bytes).unwrap_or_default();
+                if *offset >= end {
+                    return Ok(None);
+                }
+                let objects = self.domain.objects.as_ref().ok_or_else(not_configured)?;
+                let data = objects.read(name, *offset..(*offset + WINDOW).min(end)).await?;
+                let data = data.filter(|data| !data.is_empty()).ok_or(Error::DownloadGone)?;
+                *offset += data.len() as u64;
+                Ok(Some(data))
+            }
         }
-        if self.chunks.is_empty() {
-            let db = self.domain.store.read(None).await?;
-            self.chunks = archives::list_chunks(&db, self.archive.id, self.offset).await?.into();
-        }
-        let (start, mut data) = self.chunks.pop_front().ok_or(Error::DownloadGone)?;
-        let skipped = usize::try_from(self.offset - start).unwrap_or(usize::MAX);
-        if skipped >= data.len() {
-            return Err(Error::DownloadGone);
-        }
-        let data = data.split_off(skipped);
-        self.offset += i64::try_from(data.len()).unwrap_or(i64::MAX);
-        Ok(Some(data))
     }
 }

@@ -3,9 +3,12 @@
 //! What is read is said by the register of personal data; here it is written, and other people get their
 //! pseudonyms.
 
+mod chunks;
 mod download;
 mod envelope;
+mod link;
 mod names;
+pub mod objects;
 mod processing;
 mod reader;
 mod record;
@@ -13,8 +16,10 @@ mod register;
 mod schema;
 mod sweep;
 
+pub use self::chunks::Chunks;
 pub use self::download::Download;
 pub use self::envelope::Header;
+pub use self::link::Linked;
 pub use self::names::Names;
 pub use self::processing::{Given, Held, Processing, Withheld, processing};
 pub use self::reader::{Batch, Pace, Position, Reader};

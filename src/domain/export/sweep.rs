@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::objects;
 use crate::domain::{Domain, Error};
 use crate::model::id::AppId;
+use crate::storage::objects::Doomed;
 use crate::storage::{Urgency, apps, archives};
 
 /// How often they are looked for.
@@ -29,9 +31,24 @@ impl Domain {
     async fn sweep_expired(&self, stop: &CancellationToken) -> Result<(), Error> {
         for app in apps::list_apps(&self.store.read(None).await?).await? {
             let app = AppId(app.id);
+            if let Err(err) = self.clear_objects(app).await {
+                err.log_delayed("deleting objects of archives");
+            }
             while !stop.is_cancelled() && self.sweep_one(app).await? {}
         }
         Ok(())
+    }
+
+    /// Deletes objects that belong to no archive any more.
+    async fn clear_objects(&self, app: AppId) -> Result<(), Error> {
+        loop {
+            let doomed = Doomed::OfApp(app);
+            let gone = objects::clear(self.objects.as_ref(), &self.store, &*self.clock, doomed).await?;
+            if gone.is_empty() {
+                return Ok(());
+            }
+            objects::forget(&self.store, gone).await?;
+        }
     }
 
     /// Deletes some of one archive; false where there is none whose time is over.

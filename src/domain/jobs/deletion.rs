@@ -7,16 +7,20 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::walk::{self, Verdict, Walk};
+use crate::domain::export::objects;
 use crate::domain::users::erased;
 use crate::domain::vault::Vault;
-use crate::engine::{Batch, Fault, Step, TaskKind};
-use crate::model::clock::Timestamp;
+use crate::engine::{Batch, Fault, Prepared, Step, TaskKind};
+use crate::model::archive::ArchiveObject;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::deletion::{Archives, DeletePlan, Mode, Shared, Stage};
 use crate::model::reason::Reason;
 use crate::model::task::{Item, Outcome, Task};
 use crate::storage::deletion::{self, Deletion, StandIns};
 use crate::storage::lifecycle::State;
-use crate::storage::{StoreError, Tx};
+use crate::storage::object_store::ObjectStore;
+use crate::storage::objects::{self as rows, Doomed};
+use crate::storage::{Store, StoreError, Tx};
 
 /// Its name.
 pub const KIND: &str = "delete_users";
@@ -25,7 +29,12 @@ pub const KIND: &str = "delete_users";
 const UNDISTURBED_AT: &str = "undisturbed_at";
 
 /// Deletes the users of a task, who are hidden already.
-pub struct DeleteUsers(pub Arc<Vault>);
+pub struct DeleteUsers {
+    pub(super) vault: Arc<Vault>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Where archives lie that are removed with their users.
+    pub(super) objects: Option<ObjectStore>,
+}
 
 /// What a task is to do.
 pub fn plan_of(params: &Value) -> Result<DeletePlan, StoreError> {
@@ -57,7 +66,22 @@ impl TaskKind for DeleteUsers {
         KIND
     }
 
+    /// Deletes the objects of archives that the batch before doomed: the user is not erased while the object store
+    /// has one.
+    async fn prepare(&self, store: &Store, task: &Task, _: u64) -> Result<Prepared, Fault> {
+        if plan_of(&task.params)?.user != Mode::Hard {
+            return Ok(None);
+        }
+        let Some(user) = walk::user_of(task)? else { return Ok(None) };
+        let doomed = Doomed::OfUser(task.app, &user);
+        let gone = objects::clear(self.objects.as_ref(), store, &*self.clock, doomed).await?;
+        Ok(Some(Arc::new(gone)))
+    }
+
     async fn step(&self, tx: &Tx, batch: &mut Batch) -> Result<Step, Fault> {
+        if let Some(gone) = batch.prepared::<Vec<ArchiveObject>>() {
+            rows::forget(tx, &gone).await?;
+        }
         walk::step(self, tx, batch).await
     }
 
@@ -136,7 +160,7 @@ impl Walk for DeleteUsers {
             return Ok(StandIns::default());
         }
         let id = task.id.to_string();
-        let system = erased::system_id(&self.0, task.app, user);
+        let system = erased::system_id(&self.vault, task.app, user);
         let heir = async |shared| {
             let heir = deletion::find_heir(tx, task.app, &id, shared).await?;
             Ok::<_, StoreError>(heir.unwrap_or_else(|| system.clone()))
@@ -144,8 +168,8 @@ impl Walk for DeleteUsers {
         Ok(StandIns {
             channel_owner: heir(Shared::Channels).await?,
             call_owner: heir(Shared::Calls).await?,
-            pseudonym: erased::pseudonym(&self.0, task.app, user),
-            ledger: erased::ledger_hash(&self.0, task.app, user),
+            pseudonym: erased::pseudonym(&self.vault, task.app, user),
+            ledger: erased::ledger_hash(&self.vault, task.app, user),
             keeps_authors: plan.activities != Mode::Hard,
             keeps_archives: plan.archives == Archives::AtExpiry,
             system,

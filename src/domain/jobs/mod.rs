@@ -12,14 +12,17 @@ use crate::domain::vault::Vault;
 use crate::engine::Registry;
 use crate::model::clock::Clock;
 use crate::model::lifecycle::Move;
+use crate::storage::object_store::ObjectStore;
 
 /// Every kind this version can run.
-pub fn registry(vault: &Arc<Vault>, clock: &Arc<dyn Clock>) -> Registry {
+pub fn registry(vault: &Arc<Vault>, clock: &Arc<dyn Clock>, objects: Option<&ObjectStore>) -> Registry {
+    let (vault, clock) = (|| Arc::clone(vault), || Arc::clone(clock));
+    let objects = || objects.cloned();
     Registry::new([
         Arc::new(lifecycle::MoveUsers(Move::Deactivate)) as _,
         Arc::new(lifecycle::MoveUsers(Move::Reactivate)) as _,
-        Arc::new(deletion::DeleteUsers(Arc::clone(vault))) as _,
+        Arc::new(deletion::DeleteUsers { vault: vault(), clock: clock(), objects: objects() }) as _,
         Arc::new(restoration::RestoreUsers) as _,
-        Arc::new(export::ExportUsers { vault: Arc::clone(vault), clock: Arc::clone(clock) }) as _,
+        Arc::new(export::ExportUsers { vault: vault(), clock: clock(), objects: objects() }) as _,
     ])
 }

@@ -107,6 +107,11 @@ pub(super) fn is_within_item(task: &Task) -> bool {
     !task.checkpoint.is_null()
 }
 
+/// The user that was begun and is not done.
+pub(super) fn user_of(task: &Task) -> Result<Option<String>, StoreError> {
+    Ok(Place::of(task)?.map(|place| place.user))
+}
+
 /// Does one batch.
 pub(super) async fn step(walk: &dyn Walk, tx: &Tx, batch: &mut Batch) -> Result<Step, Fault> {
     let stages = walk.stages(batch.task())?;

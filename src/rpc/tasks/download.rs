@@ -3,7 +3,6 @@
 use std::pin::Pin;
 
 use async_stream::try_stream;
-use prost::bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -49,8 +48,7 @@ fn parts(
         yield part(Part::Header(header(&download)));
         loop {
             let next = end.or(download.next()).await?;
-            let Some(data) = next.map_err(status::of)? else { break };
-            let mut data = Bytes::from(data);
+            let Some(mut data) = next.map_err(status::of)? else { break };
             while !data.is_empty() {
                 let message = data.split_to(data.len().min(MESSAGE));
                 yield part(Part::Data(message.into()));

@@ -1,7 +1,7 @@
 //! Tasks as messages.
 
+use crate::domain::export::Linked;
 use crate::domain::jobs::{deletion, export};
-use crate::model::archive::Archive;
 use crate::model::task::{Item, Outcome, Progress, Task, TaskState};
 use crate::proto::v1 as pb;
 use crate::rpc::time::to_timestamp;
@@ -53,7 +53,7 @@ fn result(task: &Task) -> Option<pb::task::Result> {
     }
 }
 
-pub(super) fn item(item: Item, archive: Option<Archive>) -> pb::TaskItem {
+pub(super) fn item(item: Item, archive: Option<Linked>) -> pb::TaskItem {
     pb::TaskItem {
         file: archive.map(file),
         index: item.index,
@@ -63,13 +63,14 @@ pub(super) fn item(item: Item, archive: Option<Archive>) -> pb::TaskItem {
     }
 }
 
-fn file(archive: Archive) -> pb::ExportedFile {
+fn file(linked: Linked) -> pb::ExportedFile {
+    let Linked { archive, url } = linked;
     pb::ExportedFile {
         records: archive.records,
         bytes: archive.bytes,
         file_name: archive.file_name(),
         sha256: archive.sha256.unwrap_or_default(),
-        download_url: String::new(),
+        download_url: url,
         expires_at: archive.expires_at.map(to_timestamp),
     }
 }

@@ -84,6 +84,7 @@ const fn history_kind(kind: HistoryKind) -> pb::UserHistoryKind {
         HistoryKind::RevocationCleared => pb::UserHistoryKind::RevocationCleared,
         HistoryKind::Exported => pb::UserHistoryKind::Exported,
         HistoryKind::ArchiveDownloaded => pb::UserHistoryKind::ArchiveDownloaded,
+        HistoryKind::ArchiveLinked => pb::UserHistoryKind::ArchiveLinked,
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) const FILES: Table = Table {
         "records",
         "bytes",
         "sha256",
+        "sealed",
+        "object",
         "created_at",
         "expires_at",
         "downloaded_at",
@@ -47,5 +49,11 @@ pub(super) const NAMES: Table = Table {
     withheld: EXPORTED,
     plain: &["app_id", "task_id", "idx"],
     names: &[("user_id", Archive)],
+    ..NOTHING
+};
+
+pub(super) const OBJECTS: Table = Table {
+    name: "export_objects",
+    internal: &["app_id", "task_id", "idx", "name", "upload", "created_at", "is_settled", "is_doomed"],
     ..NOTHING
 };

@@ -17,6 +17,7 @@ mod m0009_erased_channels;
 mod m0010_history;
 mod m0011_import_content;
 mod m0012_export;
+mod m0013_object_store;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_history::Migration),
             Box::new(m0011_import_content::Migration),
             Box::new(m0012_export::Migration),
+            Box::new(m0013_object_store::Migration),
         ]
     }
 }

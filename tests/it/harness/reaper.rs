@@ -17,7 +17,7 @@ while read -r sign pid; do
     esac
 done
 for pid in $pids; do
-    case "$(ps -o comm= -p "$pid")" in usher | pgbouncer) kill -9 "$pid" ;; esac
+    case "$(ps -o comm= -p "$pid")" in usher | pgbouncer | python*) kill -9 "$pid" ;; esac
 done
 "#;
 

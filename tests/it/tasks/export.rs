@@ -22,7 +22,7 @@ pub(crate) async fn start(caller: &Caller, request: pb::ExportUsersRequest) -> p
 }
 
 /// The header and the bytes from `offset` on.
-async fn download(
+pub(crate) async fn download(
     caller: &Caller,
     task: &pb::Task,
     index: i32,
@@ -82,7 +82,7 @@ pub(crate) async fn seed_messages(caller: &Caller, count: usize) {
     caller.imported("messages", &items).await;
 }
 
-fn erase(user: &str) -> pb::DeleteUsersRequest {
+pub(crate) fn erase(user: &str) -> pb::DeleteUsersRequest {
     let hard = pb::DeleteMode::Hard.into();
     pb::DeleteUsersRequest {
         user_ids: vec![user.to_owned()],

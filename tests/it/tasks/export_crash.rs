@@ -1,5 +1,6 @@
 //! The process dies at every batch of an export; the archive is as if it had not.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,9 +13,29 @@ const TIME: &str = "2024-05-01T12:00:00Z";
 /// Messages of one user, of a kilobyte each: five chunks of them.
 const MESSAGES: usize = 160;
 
-fn launch(backend: &Backend) -> Launch {
-    // Chunks of 16 KiB.
-    backend.launch().flag("--task-batch", "16").flag("--task-lease", "500ms")
+/// Where archives lie.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Database,
+    Directory,
+}
+
+impl Place {
+    fn launch(self, backend: &Backend) -> Launch {
+        // Chunks of 16 KiB.
+        let launch = backend.launch().flag("--task-batch", "16").flag("--task-lease", "500ms");
+        match self {
+            Self::Database => launch,
+            Self::Directory => {
+                let url = format!("file://{}", Self::directory(backend).display());
+                launch.flag("--object-store-url", &url)
+            }
+        }
+    }
+
+    fn directory(backend: &Backend) -> PathBuf {
+        backend.dir().join("archives")
+    }
 }
 
 /// `NAME-a` with many messages, which mention ten others in turn; `NAME-b` with nothing.
@@ -75,8 +96,8 @@ async fn picture(caller: &Caller, name: &str, task: &pb::Task) -> (Vec<String>, 
 }
 
 /// Dies at the first, second, ... passing of `point`, until there is no such passing.
-async fn survives_dying_at(point: &str, backend: Backend) {
-    let launch = launch(&backend);
+async fn survives_dying_at(point: &str, place: Place, backend: Backend) {
+    let launch = place.launch(&backend);
     let mut pictures = Vec::new();
     for hit in 0..30 {
         let name = format!("hit{hit:02}");
@@ -95,9 +116,18 @@ async fn survives_dying_at(point: &str, backend: Backend) {
         };
         let picture = picture(&server, &name, &task).await;
         if is_alive {
-            assert!(pictures.len() >= 5, "{point}: an export takes several batches, not {}", pictures.len());
+            let least = if point.starts_with("task_") { 5 } else { 2 };
+            assert!(pictures.len() >= least, "{point}: is passed {} times only", pictures.len());
             let messages = picture.0.iter().filter(|record| record.contains(r#""type":"message""#));
             assert_eq!(messages.count(), MESSAGES);
+            if place == Place::Directory {
+                let left = std::fs::read_dir(Place::directory(&backend)).unwrap().count();
+                assert_eq!(
+                    left,
+                    2 * (pictures.len() + 1),
+                    "two archives each, and nothing of what was begun"
+                );
+            }
             for (hit, crashed) in pictures.iter().enumerate() {
                 assert_eq!(*crashed, picture, "after dying at passing {hit} of {point}");
             }
@@ -111,14 +141,26 @@ async fn survives_dying_at(point: &str, backend: Backend) {
 
 each_backend! {
     async fn dying_at_the_beginning_of_a_batch_leaves_the_same_archive(backend: Backend) {
-        survives_dying_at("task_begin", backend).await;
+        survives_dying_at("task_begin", Place::Database, backend).await;
     }
 
     async fn dying_before_the_commit_of_a_batch_leaves_the_same_archive(backend: Backend) {
-        survives_dying_at("task_before_commit", backend).await;
+        survives_dying_at("task_before_commit", Place::Database, backend).await;
     }
 
     async fn dying_after_the_commit_of_a_batch_leaves_the_same_archive(backend: Backend) {
-        survives_dying_at("task_committed", backend).await;
+        survives_dying_at("task_committed", Place::Database, backend).await;
+    }
+
+    async fn dying_after_the_commit_of_a_batch_leaves_one_object_for_each_archive(backend: Backend) {
+        survives_dying_at("task_committed", Place::Directory, backend).await;
+    }
+
+    async fn dying_before_an_object_is_sent_leaves_one_object_for_each_archive(backend: Backend) {
+        survives_dying_at("object_begun", Place::Directory, backend).await;
+    }
+
+    async fn dying_after_an_object_was_sent_leaves_one_object_for_each_archive(backend: Backend) {
+        survives_dying_at("object_sent", Place::Directory, backend).await;
     }
 }

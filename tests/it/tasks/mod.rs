@@ -8,6 +8,7 @@ mod export_crash;
 mod failure;
 mod fencing;
 mod items;
+mod object_store;
 mod read;
 mod replicas;
 mod retention;
