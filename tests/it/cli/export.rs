@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::sync::Notify;
 
 use super::{Ended, client, client_at, ended};
-use crate::harness::{Answer, Caller, TestServer, aside, each_backend, item, pb};
+use crate::harness::{Answer, Caller, TestServer, aside, each_backend, eventually, item, pb};
 
 async fn export(server: &TestServer, args: &[&str]) -> Ended {
     let args = [&["export"], args].concat();
@@ -213,6 +213,10 @@ each_backend! {
         let mut command = client_at(&server, address, &args, &secret);
         let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
         spent.notified().await;
+        // What has reached the client may not have reached the file.
+        let part = dir.join("ada.jsonl.gz.part");
+        let has_bytes = async || fs::metadata(&part).ok().filter(|part| part.len() > 0).map(drop);
+        eventually("a file with bytes", has_bytes).await;
         let pid = child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().await.unwrap().success());
         let output = child.wait_with_output().await.unwrap();
