@@ -24,6 +24,8 @@ pub async fn list<T: DeserializeOwned>(
         .take();
     let row = db.query_one(&gathered).await?.ok_or_else(|| StoreError::corrupt("no rows gathered"))?;
     let json: String = row.try_get_by_index(0)?;
+    // It holds the text once more.
+    drop(row);
     serde_json::from_str(&json).map_err(|err| StoreError::Internal(err.to_string()))
 }
 

@@ -35,12 +35,13 @@ pub struct Batch {
     pub next: Option<Position>,
 }
 
-/// How many rows are read at a time: as many as hold about 256 KiB, judged by those before.
+/// How many rows are read at a time: as many as hold about 128 KiB, judged by those before.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace(u64);
 
-/// Bytes of records that one batch is to have.
-const TARGET: u64 = 256 * 1024;
+/// Bytes of records that one batch is to have. A stream that waits for its caller keeps about fifteen times as many,
+/// as rows, records and messages; with half as many, a stream takes a fifth more processor time.
+const TARGET: u64 = 128 * 1024;
 /// Few at first, since nothing is known of their size.
 const FIRST: u64 = 32;
 const MOST: u64 = 1_000;
@@ -57,7 +58,12 @@ impl Pace {
         let rows = u64::try_from(batch.records.len()).unwrap_or(MOST).max(1);
         let each = (bytes as u64 / rows).max(1);
         // Never many more than before: the next ones may be larger.
-        self.0 = (TARGET / each).clamp(1, MOST).min(self.0.saturating_mul(4));
+        self.0 = (TARGET / each).clamp(1, MOST).min(self.0.saturating_mul(4).max(FIRST));
+    }
+
+    /// The first batch ends with the first row, so that it is there soon.
+    pub const fn hasty() -> Self {
+        Self(1)
     }
 }
 

@@ -95,7 +95,7 @@ impl Domain {
         let names = Names::new(app, user.as_str().to_owned(), options.references);
         let reader = Reader::new(app, header, names);
         let position = Some(Position::default());
-        Ok(UserExport { domain: self.clone(), call, user, reader, position, epoch, pace: Pace::default() })
+        Ok(UserExport { domain: self.clone(), call, user, reader, position, epoch, pace: Pace::hasty() })
     }
 }
 

@@ -31,8 +31,10 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(|key| to_row(step, key)).collect())
 }
 
-fn to_row(step: &Step, mut key: Vec<Value>) -> Row {
-    let mut selected = key.split_off(step.release.order.len()).into_iter();
+/// Neither list keeps room for the other: a page may wait long for its caller.
+fn to_row(step: &Step, columns: Vec<Value>) -> Row {
+    let mut selected = columns.into_iter();
+    let key: Vec<Value> = selected.by_ref().take(step.release.order.len()).collect();
     let values = step
         .release
         .fields

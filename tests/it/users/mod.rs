@@ -10,6 +10,7 @@ mod deletion_model;
 mod erasure;
 mod erasure_shared;
 pub(crate) mod export;
+mod export_start;
 mod get;
 mod guests;
 mod history;
