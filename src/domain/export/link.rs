@@ -9,6 +9,7 @@ use crate::model::archive::Archive;
 use crate::model::clock::Timestamp;
 use crate::model::history::{Cause, HistoryKind};
 use crate::storage::history::{self, NewEntry};
+use crate::storage::object_store::ObjectStoreError;
 use crate::storage::{Tx, lifecycle};
 
 /// How long a URL is valid.
@@ -32,7 +33,11 @@ impl Domain {
         let now = self.now();
         let mut linked = HashMap::new();
         for (index, archive) in archives {
-            let url = self.sign(&archive, now).await?;
+            // Archives can be listed, and downloaded later, while the store is in trouble.
+            let url = self.sign(&archive, now).await.unwrap_or_else(|err| {
+                tracing::warn!(error = %err, "an archive is listed without a URL");
+                String::new()
+            });
             linked.insert(index, Linked { archive, url });
         }
         let handed_out = linked.values().filter(|linked| !linked.url.is_empty());
@@ -47,7 +52,7 @@ impl Domain {
         Ok(linked)
     }
 
-    async fn sign(&self, archive: &Archive, now: Timestamp) -> Result<String, Error> {
+    async fn sign(&self, archive: &Archive, now: Timestamp) -> Result<String, ObjectStoreError> {
         let Some(object) = &archive.object else { return Ok(String::new()) };
         let objects = self.objects.as_ref().ok_or_else(not_configured)?;
         let left = archive.expires_at.map_or(Duration::ZERO, |expiry| expiry.after(now)).min(VALID);

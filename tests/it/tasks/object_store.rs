@@ -232,6 +232,7 @@ each_backend! {
         let server = launch.flag("--task-max-failures", "1").start().await;
         let refused = download(&server, &of_bob, 0, 0).await.unwrap_err();
         assert_eq!(reason_of(&refused), "OBJECT_STORE_UNAVAILABLE");
+        assert_eq!(file_of(&server, &of_bob).await.download_url, "");
         let task = server.users().delete_users(erase("bob")).await.answered().task.unwrap();
         let task = ended(&server, &task).await;
         assert_eq!(task.state(), pb::TaskState::Failed);
