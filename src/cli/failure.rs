@@ -26,6 +26,14 @@ pub(super) enum Exit {
     ReaderGone,
 }
 
+impl Exit {
+    /// Which of two ends counts.
+    pub(super) fn worse(self, other: Self) -> Self {
+        let order = [Self::Failed, Self::Cancelled, Self::Partly];
+        order.into_iter().find(|exit| *exit == self || *exit == other).unwrap_or(Self::Success)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
@@ -308,6 +316,16 @@ mod tests {
             text.starts_with("cannot reach http://here: connection refused\nhint: is usher running"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn of_several_tasks_the_worst_end_counts() {
+        let exits = [Exit::Success, Exit::Partly, Exit::Cancelled, Exit::Failed];
+        for (at, one) in exits.into_iter().enumerate() {
+            for (rank, other) in exits.into_iter().enumerate() {
+                assert_eq!(one.worse(other), exits[at.max(rank)]);
+            }
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod migrate;
 mod output;
 mod personal_data;
 mod retry;
+mod selection;
 mod serve;
 mod settings;
 mod task;
@@ -194,6 +195,7 @@ mod tests {
             "usher users upsert",
             "usher users patch ada --set color=1 --unset name --expected-version 3",
             "usher users delete ada bob --user hard --messages keep --files --yes --json",
+            "usher users delete ada --user soft --export-first d --dry-run",
             "usher users restore --file - --yes --reason mistake",
             "usher users deactivate ada --mark-messages --dry-run",
             "usher users reactivate ada --restore-channels --by boss --request-id r",

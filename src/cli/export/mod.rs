@@ -19,10 +19,12 @@ use clap::Args;
 use super::connect::Connection;
 use super::failure::{Exit, Failure, Outcome};
 use super::output;
-use super::users::Selection;
+use super::selection::Selection;
 use crate::domain::export;
 use crate::proto::v1::{ExportReferences, ExportScope};
-use order::Order;
+pub(in crate::cli) use order::{Got, Order, find_taken, items};
+pub(in crate::cli) use report::Report;
+pub(in crate::cli) use shelf::{Kept, make as make_dir, sync as sync_dir};
 
 /// Exports everything about users: an archive of each, made by a task of the server.
 ///
@@ -64,8 +66,8 @@ pub(super) struct Export {
 }
 
 /// What of a user is exported.
-#[derive(Debug, Clone, Copy, Args)]
-struct Choice {
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(in crate::cli) struct Choice {
     /// Keep the ids of other people, to move the data to another system. Such archives are kept for a short time.
     /// [default: they are replaced by `~1`, `~2`]
     #[arg(long, conflicts_with_all = ["verify", "schema"])]

@@ -9,17 +9,24 @@ use crate::cli::{json as pb_json, output, text};
 use crate::proto::v1::{ExportedFile, TaskItem};
 
 /// How archives are spoken of.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Report {
-    pub(super) json: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Report {
+    /// A line for each, and how far the tasks are.
+    Lines,
+    /// A JSON object for each.
+    Json,
+    /// How far the tasks are, and what went wrong.
+    Progress,
+    /// What went wrong.
+    Nothing,
 }
 
 impl Report {
     /// The archive of the user is there.
     pub(super) fn here(self, item: &TaskItem, file: &ExportedFile, place: &Place) -> Result<(), Failure> {
         let path = place.file.display();
-        if self.json {
-            return output::json(&json!({
+        match self {
+            Self::Json => output::json(&json!({
                 "user_id": item.user_id,
                 "outcome": "done",
                 "file": path.to_string(),
@@ -27,11 +34,14 @@ impl Report {
                 "bytes": file.bytes,
                 "sha256": file.sha256,
                 "expires_at": pb_json::time(file.expires_at),
-            }));
+            })),
+            Self::Lines => {
+                let [records, bytes] = [(file.records, "record"), (file.bytes, "byte")]
+                    .map(|(count, noun)| text::plural(u64::try_from(count).unwrap_or(0), noun));
+                output::line(format_args!("{}: {records}, {bytes}: {path}", item.user_id))
+            }
+            Self::Progress | Self::Nothing => Ok(()),
         }
-        let [records, bytes] = [(file.records, "record"), (file.bytes, "byte")]
-            .map(|(count, noun)| text::plural(u64::try_from(count).unwrap_or(0), noun));
-        output::line(format_args!("{}: {records}, {bytes}: {path}", item.user_id))
     }
 
     /// There is an archive of the user, but not here.
@@ -53,7 +63,7 @@ impl Report {
     }
 
     fn missing(self, item: &TaskItem, outcome: &str, reason: &str) -> Result<(), Failure> {
-        if !self.json {
+        if self != Self::Json {
             return Ok(());
         }
         let object: Value = json!({"user_id": item.user_id, "outcome": outcome, "reason": reason});

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::archive::{Archives, Line};
@@ -41,12 +42,48 @@ pub(super) enum Settled {
 }
 
 /// Makes the directory for archives. They are personal data: only their owner gets to them.
-pub(super) fn make(dir: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn make(dir: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
         .map_err(|err| Failure::usage(format!("cannot make the directory {}: {err}", dir.display())))
+}
+
+/// Has the disk keep which files are in the directory, and the directory itself.
+pub(in crate::cli) fn sync(dir: &Path) -> Result<(), Failure> {
+    let above = dir.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    let synced = std::iter::once(dir).chain(above).try_for_each(|dir| File::open(dir)?.sync_all());
+    synced.map_err(|err| Failure::failed(format!("cannot write the directory {}: {err}", dir.display())))
+}
+
+/// An archive that lies in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct Kept {
+    /// The name of the file in the directory.
+    pub(in crate::cli) file: String,
+    pub(in crate::cli) records: i64,
+    pub(in crate::cli) bytes: i64,
+    pub(in crate::cli) sha256: String,
+}
+
+impl Kept {
+    pub(super) fn of(place: &Place, made: &ExportedFile) -> Self {
+        let name = place.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { file: name, records: made.records, bytes: made.bytes, sha256: made.sha256.clone() }
+    }
+
+    /// Reads the archive of a user where it lies: it must be there byte for byte, and whole. Has the disk keep it. Takes
+    /// long where it is large.
+    pub(in crate::cli) fn verify(&self, dir: &Path, user_id: &str) -> Result<(), String> {
+        let path = dir.join(&self.file);
+        let open = || File::open(&path).map_err(|err| err.to_string());
+        if checksum(open()?).map_err(|err| err.to_string())? != self.sha256 {
+            return Err("its SHA-256 is not the one of the archive that was made".to_owned());
+        }
+        check(&path, user_id, self.records)?;
+        open()?.sync_all().map_err(|err| err.to_string())
+    }
 }
 
 impl Place {
@@ -136,7 +173,7 @@ impl Part {
         if read().map_err(|err| self.place.broken(&err))? != wanted.sha256 {
             return Ok(Settled::Different(self));
         }
-        if let Err(what) = self.check(wanted) {
+        if let Err(what) = check(&self.place.part, &self.place.user_id, wanted.records) {
             let said = format!("the server has no whole archive of {}: {what}", self.place.user_id);
             self.remove()?;
             return Ok(Settled::Bad(Failure::failed(said)));
@@ -148,24 +185,25 @@ impl Part {
         let named = self.file.sync_all().and_then(|()| fs::rename(part, file));
         named.map(|()| Settled::Here).map_err(|err| self.place.broken(&err))
     }
+}
 
-    fn check(&self, wanted: &ExportedFile) -> Result<(), String> {
-        let mut ends = Vec::new();
-        for line in Archives::open(&self.place.part).map_err(|err| err.to_string())? {
-            if let Line::End(end) = line.map_err(|fault| fault.to_string())? {
-                ends.push(end);
-            }
+/// Whether a file is one whole archive of the user, with so many records.
+fn check(file: &Path, user_id: &str, wanted: i64) -> Result<(), String> {
+    let mut ends = Vec::new();
+    for line in Archives::open(file).map_err(|err| err.to_string())? {
+        if let Line::End(end) = line.map_err(|fault| fault.to_string())? {
+            ends.push(end);
         }
-        let [end] = ends.as_slice() else { return Err("there are several".to_owned()) };
-        if end.header.user_id != self.place.user_id {
-            return Err(format!("it is of {}", end.header.user_id));
-        }
-        let records: u64 = end.counts.values().sum();
-        if i64::try_from(records) != Ok(wanted.records) {
-            return Err(format!("it has {records} records, not {}", wanted.records));
-        }
-        Ok(())
     }
+    let [end] = ends.as_slice() else { return Err("there are several".to_owned()) };
+    if end.header.user_id != user_id {
+        return Err(format!("it is of {}", end.header.user_id));
+    }
+    let records: u64 = end.counts.values().sum();
+    if i64::try_from(records) != Ok(wanted) {
+        return Err(format!("it has {records} records, not {wanted}"));
+    }
+    Ok(())
 }
 
 /// An id as the name of a file; a hash of it where it is too long or cannot be one.

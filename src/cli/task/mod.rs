@@ -8,7 +8,12 @@ use clap::{Args, Subcommand};
 
 use super::failure::Outcome;
 
-pub(super) use watch::{follow, wait};
+pub(super) use watch::{Shown, follow, watch};
+
+/// Each task that a command starts has a request id of its own; the first has the one that was given.
+pub(super) fn request_id_of(given: &str, at: usize) -> String {
+    if given.is_empty() || at == 0 { given.to_owned() } else { format!("{given}/{at}") }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Task {
@@ -43,5 +48,18 @@ impl Task {
             Verb::Cancel(cancel) => cancel.run().await,
             Verb::Retry(retry) => retry.run().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_task_has_a_request_id_of_its_own() {
+        assert_eq!(
+            [("", 0), ("", 1), ("a", 0), ("a", 1)].map(|(given, at)| request_id_of(given, at)),
+            ["", "", "a", "a/1"]
+        );
     }
 }

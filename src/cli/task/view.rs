@@ -93,20 +93,12 @@ impl View {
         }
     }
 
-    /// Ends the bar, leaving a line that tells how it stands; then lines of what a deletion has deleted, once it is
-    /// over.
+    /// Ends the bar, leaving a line that tells how it stands.
     pub(super) fn end(&mut self, task: Option<&v1::Task>, now: Instant) -> Result<(), Failure> {
         self.flush(now)?;
-        if let Style::Bar(bar) = &self.style {
-            bar.finish_and_clear();
-            task.map_or(Ok(()), |task| output::line(line(task, None)))?;
-        }
-        match (&self.style, task) {
-            (Style::Bar(_) | Style::Lines { .. }, Some(task)) if super::watch::is_over(task.state()) => {
-                text::counts(&json::deleted_rows(task)).iter().try_for_each(output::line)
-            }
-            _ => Ok(()),
-        }
+        let Style::Bar(bar) = &self.style else { return Ok(()) };
+        bar.finish_and_clear();
+        task.map_or(Ok(()), |task| output::line(line(task, None)))
     }
 }
 

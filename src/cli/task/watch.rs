@@ -10,7 +10,7 @@ use crate::cli::connect::{Client, Connection, unary};
 use crate::cli::failure::{self, Exit, Failure, Outcome};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::retry::Patience;
-use crate::cli::{output, text};
+use crate::cli::{json, output, text};
 use crate::proto::v1::{
     ItemOutcome, ListTaskItemsRequest, Task, TaskState, WatchTaskRequest, WatchTaskResponse,
 };
@@ -39,17 +39,36 @@ impl Watch {
     }
 }
 
-/// Shows a task until it ends, and says how it ended.
+/// How a task is shown until it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Shown {
+    /// A bar on a terminal, lines in a pipe.
+    Progress,
+    Json,
+    Nothing,
+}
+
+/// Shows a task until it ends, and says how it ended and what a deletion has deleted.
 pub(in crate::cli) async fn follow(client: Client, task_id: String, json: bool) -> Outcome {
-    show(client, task_id, View::new(json)).await
+    let shown = if json { Shown::Json } else { Shown::Progress };
+    let (exit, task) = watch(client, task_id, shown).await?;
+    if let Some(task) = task.filter(|_| !json) {
+        text::counts(&json::deleted_rows(&task)).iter().try_for_each(output::line)?;
+    }
+    Ok(exit)
 }
 
-/// Waits until a task ends, and says how where it did not go well.
-pub(in crate::cli) async fn wait(client: Client, task_id: String) -> Outcome {
-    show(client, task_id, View::silent()).await
-}
-
-async fn show(client: Client, task_id: String, view: View) -> Outcome {
+/// Waits until a task ends, and says how where it did not go well. The task is there unless Ctrl-C came first.
+pub(in crate::cli) async fn watch(
+    client: Client,
+    task_id: String,
+    shown: Shown,
+) -> Result<(Exit, Option<Task>), Failure> {
+    let view = match shown {
+        Shown::Progress => View::new(false),
+        Shown::Json => View::new(true),
+        Shown::Nothing => View::silent(),
+    };
     let follower = Follower {
         client,
         task_id,
@@ -78,14 +97,14 @@ enum End {
 }
 
 impl Follower {
-    async fn follow(mut self) -> Outcome {
+    async fn follow(mut self) -> Result<(Exit, Option<Task>), Failure> {
         let end = self.until_over().await;
         self.view.end(self.last.as_ref(), Instant::now())?;
         if let Some(task) = end? {
-            return Ok(self.verdict(&task).await);
+            return Ok((self.verdict(&task).await, Some(task)));
         }
         output::note(format_args!("the task goes on; see it again with: usher task watch {}", self.task_id));
-        Ok(Exit::Interrupted)
+        Ok((Exit::Interrupted, None))
     }
 
     /// Says how the task ended, and decides the exit code.

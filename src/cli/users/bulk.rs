@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::json;
 use tonic::Status;
 
-use super::selection::Selection;
 use crate::cli::connect::{Client, Connection};
 use crate::cli::failure::{Exit, Failure, Outcome};
+use crate::cli::selection::Selection;
+use crate::cli::task::request_id_of;
 use crate::cli::{output, task, text};
 use crate::proto::v1;
 
@@ -74,9 +75,43 @@ pub(super) trait Operation {
     async fn start(&self, client: &Client, order: Order) -> Result<Option<v1::Task>, Status>;
 }
 
+/// What a command has to go on with, once the caller agrees.
+pub(super) struct Agreed {
+    pub(super) client: Client,
+    pub(super) user_ids: Vec<String>,
+    pub(super) created_by_id: String,
+    pub(super) reason: String,
+    /// Empty where none was given.
+    pub(super) request_id: String,
+    pub(super) json: bool,
+}
+
+/// Whether a command goes on.
+pub(super) enum Answer {
+    Agreed(Box<Agreed>),
+    /// That is all: it was to show what would change, or the caller did not agree.
+    Over(Exit),
+}
+
 impl Bulk {
-    /// Does `operation` to everybody concerned, once the caller agrees.
+    /// Does `operation` to all users concerned, once the caller agrees.
     pub(super) async fn run(self, operation: &impl Operation) -> Outcome {
+        match self.agree(operation, None).await? {
+            Answer::Over(exit) => Ok(exit),
+            Answer::Agreed(agreed) => {
+                let tasks = agreed.start(operation, &agreed.request_id).await?;
+                let ids: Vec<String> = tasks.into_iter().map(|task| task.task_id).collect();
+                follow(&agreed.client, &ids, agreed.json).await
+            }
+        }
+    }
+
+    /// Shows what would change, and asks, unless that is not wanted. `first` is what would be done before.
+    pub(super) async fn agree(
+        self,
+        operation: &impl Operation,
+        first: Option<&str>,
+    ) -> Result<Answer, Failure> {
         let asks = !self.yes && !self.dry_run;
         if asks && (self.selection.is_stdin() || !std::io::stdin().is_terminal()) {
             return Err(Failure::usage(
@@ -85,33 +120,70 @@ impl Bulk {
             ));
         }
         let Self { selection, dry_run, by, reason, request_id, json, connection, .. } = self;
-        let ids = selection.read()?;
+        let user_ids = selection.read()?;
         let client = connection.open()?;
-        if asks || dry_run {
-            let preview = preview(operation, &client, &ids).await?;
+        // What comes first takes long: what the server refuses is found out before.
+        if asks || dry_run || first.is_some() {
+            let preview = preview(operation, &client, &user_ids).await?;
             if dry_run {
-                return preview.print(&operation.done(), json);
+                if let Some(first) = first.filter(|_| !json) {
+                    output::line(first)?;
+                }
+                return preview.print(&operation.done(), json).map(Answer::Over);
             }
-            preview.lines(&operation.done()).iter().for_each(output::note);
-            if !agreed()? {
-                output::note("nothing was changed");
-                return Ok(Exit::Cancelled);
+            if asks {
+                first.into_iter().for_each(output::note);
+                preview.lines(&operation.done()).iter().for_each(output::note);
+                if !agreed()? {
+                    output::note("nothing was changed");
+                    return Ok(Answer::Over(Exit::Cancelled));
+                }
             }
         }
-        let orders = ids.chunks(TASK).enumerate().map(|(at, ids)| Order {
-            user_ids: ids.to_vec(),
-            created_by_id: by.clone(),
-            reason: reason.clone(),
-            request_id: request_id_of(&request_id, at),
-        });
-        let tasks = start(operation, &client, orders.collect()).await?;
-        follow(&client, &tasks, json).await
+        let agreed = Agreed { client, user_ids, created_by_id: by, reason, request_id, json };
+        Ok(Answer::Agreed(Box::new(agreed)))
     }
 }
 
-/// Each task has a request id of its own; the first has the one that was given.
-pub(in crate::cli) fn request_id_of(given: &str, at: usize) -> String {
-    if given.is_empty() || at == 0 { given.to_owned() } else { format!("{given}/{at}") }
+/// A task that was started, and whose users it is about: once they are erased, no item has their ids.
+pub(super) struct Started {
+    pub(super) task_id: String,
+    pub(super) user_ids: Vec<String>,
+}
+
+impl Agreed {
+    /// Starts all the tasks, so that all users are concerned from now on.
+    pub(super) async fn start(
+        &self,
+        operation: &impl Operation,
+        request_id: &str,
+    ) -> Result<Vec<Started>, Failure> {
+        let mut tasks: Vec<Started> = Vec::new();
+        for (at, ids) in self.user_ids.chunks(TASK).enumerate() {
+            let order = Order {
+                user_ids: ids.to_vec(),
+                created_by_id: self.created_by_id.clone(),
+                reason: self.reason.clone(),
+                request_id: request_id_of(request_id, at),
+            };
+            let started = operation.start(&self.client, order).await.and_then(|task| {
+                task.map(|task| task.task_id).ok_or_else(|| Status::internal("the answer holds no task"))
+            });
+            match started {
+                Ok(task_id) => tasks.push(Started { task_id, user_ids: ids.to_vec() }),
+                Err(status) if tasks.is_empty() => return Err(self.client.failure_about(&status, ids)),
+                Err(status) => {
+                    let hint = format!(
+                        "hint: the first {} users are taken by tasks {}; the others are as they were",
+                        text::count((tasks.len() * TASK) as u64),
+                        tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>().join(", "),
+                    );
+                    return Err(self.client.failure_about(&status, ids).and(&hint));
+                }
+            }
+        }
+        Ok(tasks)
+    }
 }
 
 async fn preview(operation: &impl Operation, client: &Client, ids: &[String]) -> Result<Preview, Failure> {
@@ -120,34 +192,6 @@ async fn preview(operation: &impl Operation, client: &Client, ids: &[String]) ->
         sum.add(operation.preview(client, ids).await?);
     }
     Ok(sum)
-}
-
-/// Starts all the tasks, so that everybody is concerned from now on.
-async fn start(
-    operation: &impl Operation,
-    client: &Client,
-    orders: Vec<Order>,
-) -> Result<Vec<String>, Failure> {
-    let mut tasks: Vec<String> = Vec::new();
-    for order in orders {
-        let ids = order.user_ids.clone();
-        let started = operation.start(client, order).await.and_then(|task| {
-            task.map(|task| task.task_id).ok_or_else(|| Status::internal("the answer holds no task"))
-        });
-        match started {
-            Ok(id) => tasks.push(id),
-            Err(status) if tasks.is_empty() => return Err(client.failure_about(&status, &ids)),
-            Err(status) => {
-                let hint = format!(
-                    "hint: the first {} users are taken by tasks {}; the others are as they were",
-                    text::count((tasks.len() * TASK) as u64),
-                    tasks.join(", "),
-                );
-                return Err(client.failure_about(&status, &ids).and(&hint));
-            }
-        }
-    }
-    Ok(tasks)
 }
 
 /// Follows one after the other: they run at the same time, and each keeps its last state.
@@ -166,16 +210,10 @@ async fn follow(client: &Client, tasks: &[String], json: bool) -> Outcome {
                 }
                 return Ok(Exit::Interrupted);
             }
-            exit => worst = worse(worst, exit),
+            exit => worst = worst.worse(exit),
         }
     }
     Ok(worst)
-}
-
-/// Which of two ends counts.
-pub(in crate::cli) fn worse(one: Exit, other: Exit) -> Exit {
-    let order = [Exit::Failed, Exit::Cancelled, Exit::Partly];
-    order.into_iter().find(|exit| *exit == one || *exit == other).unwrap_or(Exit::Success)
 }
 
 /// Asks on standard error, and reads the answer from the terminal.
@@ -249,24 +287,5 @@ mod tests {
                 "  messages      1,205"
             ]
         );
-    }
-
-    #[test]
-    fn of_several_tasks_the_worst_end_counts() {
-        let exits = [Exit::Success, Exit::Partly, Exit::Cancelled, Exit::Failed];
-        for (at, one) in exits.into_iter().enumerate() {
-            for (rank, other) in exits.into_iter().enumerate() {
-                assert_eq!(worse(one, other), exits[at.max(rank)]);
-            }
-        }
-    }
-
-    #[test]
-    fn each_task_has_a_request_id_of_its_own() {
-        assert_eq!(
-            ["", "a", "a"].map(|given| request_id_of(given, usize::from(given == "a"))),
-            ["", "a/1", "a/1"]
-        );
-        assert_eq!(request_id_of("a", 0), "a");
     }
 }

@@ -1,7 +1,6 @@
 //! Users as they are written on the command line, in files, and by `usher users get --json`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,7 +9,6 @@ use crate::cli::failure::Failure;
 use crate::cli::json;
 use crate::model::clock::Timestamp;
 use crate::proto::v1;
-use crate::server::text_file::{Source, read_text};
 
 /// What usher keeps itself: passed over, so that what was read can be changed and written back.
 const KEPT: [&str; 12] = [
@@ -73,17 +71,6 @@ struct Push {
     #[serde(default)]
     disabled: bool,
     disabled_until: Option<String>,
-}
-
-/// Whether `file` means standard input.
-pub(super) fn is_stdin(file: &Path) -> bool {
-    file.as_os_str() == "-"
-}
-
-/// All of a file, or of standard input.
-pub(super) fn text(file: &Path) -> Result<String, Failure> {
-    let source = if is_stdin(file) { Source::Stdin(u64::MAX) } else { Source::File(file) };
-    read_text(source).map_err(Failure::usage)
 }
 
 /// Reads users: a JSON array of objects, or objects one after the other.

@@ -7,16 +7,12 @@ mod input;
 mod lifecycle;
 mod query;
 mod read;
-mod selection;
 mod view;
 mod write;
 
 use clap::{Args, Subcommand};
 
 use super::failure::Outcome;
-
-pub(super) use bulk::{request_id_of, worse};
-pub(super) use selection::Selection;
 
 #[derive(Debug, Args)]
 pub(super) struct Users {
@@ -38,7 +34,7 @@ enum Verb {
     Patch(write::Patch),
     /// Deletes users and, as the options say, their content. Shows what would change and asks first. Exits with
     /// 3 if users failed.
-    Delete(delete::Delete),
+    Delete(Box<delete::Delete>),
     /// Restores softly deleted users, with the content that their deletion marked. Shows what would change and
     /// asks first. Exits with 3 if users failed.
     Restore(lifecycle::Restore),

@@ -8,7 +8,7 @@ use prost::Message as _;
 use super::{input, view};
 use crate::cli::connect::{Connection, unary};
 use crate::cli::failure::{Exit, Outcome};
-use crate::cli::{output, text};
+use crate::cli::{output, selection, text};
 use crate::proto::v1;
 
 /// The most a request takes: users, and bytes.
@@ -50,7 +50,7 @@ pub(super) struct Patch {
 
 impl Upsert {
     pub(super) async fn run(self) -> Outcome {
-        let users = input::users(&input::text(&self.file)?)?;
+        let users = input::users(&selection::text(&self.file)?)?;
         let client = self.connection.open()?;
         let mut stored = 0;
         for batch in batches(users) {

@@ -23,14 +23,14 @@ async fn export(server: &TestServer, args: &[&str]) -> Ended {
 
 /// What happens to the first connection that has answered with so many bytes.
 #[derive(Clone, Copy)]
-enum Then {
+pub(super) enum Then {
     Cut,
     /// It stays open, and silent.
     Hold,
 }
 
 /// Leads to the server; tells when the first connection has answered with `limit` bytes.
-async fn narrow(server: &TestServer, limit: usize, then: Then) -> (SocketAddr, Arc<Notify>) {
+pub(super) async fn narrow(server: &TestServer, limit: usize, then: Then) -> (SocketAddr, Arc<Notify>) {
     let (target, listener) = (server.address(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let (address, spent) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
     let (told, first) = (Arc::clone(&spent), Arc::new(AtomicBool::new(true)));
@@ -62,7 +62,7 @@ async fn narrow(server: &TestServer, limit: usize, then: Then) -> (SocketAddr, A
 }
 
 /// `ada` with about 1 MB that no compression makes much smaller, and `bob@b`.
-async fn seed(caller: &Caller) {
+pub(super) async fn seed(caller: &Caller) {
     let text = |at: usize| {
         let parts: Vec<String> =
             (0..60).map(|part| format!("{:x}", Sha256::digest(format!("{at} {part}")))).collect();
@@ -81,7 +81,7 @@ async fn seed(caller: &Caller) {
 }
 
 /// How often a download of an archive of the user was begun at its start.
-async fn downloads(server: &TestServer, user: &str) -> usize {
+pub(super) async fn downloads(server: &Caller, user: &str) -> usize {
     let request = pb::ListUserHistoryRequest { user_id: user.to_owned(), ..Default::default() };
     let entries = server.users().list_user_history(request).await.answered().entries;
     entries.iter().filter(|entry| entry.kind() == pb::UserHistoryKind::ArchiveDownloaded).count()
@@ -91,7 +91,7 @@ fn dir(server: &TestServer) -> PathBuf {
     server.backend().dir().join("exports")
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub(super) fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.collect();
     names.sort();

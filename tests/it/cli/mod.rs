@@ -3,6 +3,7 @@
 mod archive_world;
 mod archives;
 mod export;
+mod export_first;
 mod files;
 mod import;
 mod lifecycle;
@@ -101,7 +102,10 @@ fn caller(
 async fn ended(mut command: Command, input: &str) -> Ended {
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).await.unwrap();
+    if let Err(err) = stdin.write_all(input.as_bytes()).await {
+        // A program that refuses its command line ends without reading.
+        assert_eq!(err.kind(), std::io::ErrorKind::BrokenPipe);
+    }
     drop(stdin);
     let output = child.wait_with_output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

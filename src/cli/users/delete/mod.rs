@@ -1,17 +1,29 @@
 //! `usher users delete`.
 
+mod export_first;
+mod receipt;
+
+use std::path::PathBuf;
+
 use clap::Args;
+use serde_json::{Value, json};
 use tonic::Status;
 
-use super::bulk::{Bulk, Operation, Order, Preview};
+use super::bulk::{Answer, Bulk, Operation, Order, Preview};
 use crate::cli::connect::{Client, unary};
 use crate::cli::failure::{Failure, Outcome};
+use crate::model::clock::SystemClock;
 use crate::proto::v1;
 
 #[derive(Debug, Args)]
 pub(super) struct Delete {
     #[command(flatten)]
     bulk: Bulk,
+    /// First export the users to this directory, as `usher export` does. Nothing is deleted before all archives are
+    /// there and checked. What was deleted is written to `receipt.json` there; the same command goes on after an
+    /// interruption.
+    #[arg(long, value_name = "DIR")]
+    export_first: Option<PathBuf>,
     #[command(flatten)]
     plan: Plan,
 }
@@ -54,11 +66,31 @@ struct Plan {
 
 impl Delete {
     pub(super) async fn run(self) -> Outcome {
-        self.bulk.run(&self.plan).await
+        let Some(dir) = self.export_first else { return self.bulk.run(&self.plan).await };
+        let first = format!("would first be exported to {}, and each archive be checked", dir.display());
+        match self.bulk.agree(&self.plan, Some(&first)).await? {
+            Answer::Over(exit) => Ok(exit),
+            Answer::Agreed(agreed) => export_first::run(&agreed, &self.plan, &dir, &SystemClock).await,
+        }
     }
 }
 
 impl Plan {
+    /// As a receipt has it.
+    fn to_json(&self) -> Value {
+        json!({
+            "user": self.user,
+            "messages": self.messages,
+            "conversations": self.conversations,
+            "calls": self.calls,
+            "activities": self.activities.as_ref().unwrap_or(&self.messages),
+            "files": self.files,
+            "archives": self.archives,
+            "new_channel_owner_id": self.new_channel_owner,
+            "new_call_owner_id": self.new_call_owner,
+        })
+    }
+
     fn request(&self, order: Order) -> v1::DeleteUsersRequest {
         let Order { user_ids, created_by_id, reason, request_id } = order;
         v1::DeleteUsersRequest {

@@ -1,17 +1,17 @@
 //! The users that a command is about: ids on the command line, or in a file.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
-use super::input;
-use crate::cli::failure::Failure;
+use super::failure::Failure;
+use crate::server::text_file::{Source, read_text};
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(in crate::cli) struct Selection {
+pub(super) struct Selection {
     /// Ids of the users.
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -22,19 +22,19 @@ pub(in crate::cli) struct Selection {
 }
 
 impl Selection {
-    pub(in crate::cli) const fn new(ids: Vec<String>, file: Option<PathBuf>) -> Self {
+    pub(super) const fn new(ids: Vec<String>, file: Option<PathBuf>) -> Self {
         Self { ids, file }
     }
 
     /// Whether standard input holds the ids, so that no answer can come from there.
     pub(super) fn is_stdin(&self) -> bool {
-        self.file.as_deref().is_some_and(input::is_stdin)
+        self.file.as_deref().is_some_and(is_stdin)
     }
 
     /// The ids, each once, in the order given.
-    pub(in crate::cli) fn read(mut self) -> Result<Vec<String>, Failure> {
+    pub(super) fn read(mut self) -> Result<Vec<String>, Failure> {
         if let Some(file) = &self.file {
-            self.ids.extend(parse(&input::text(file)?)?);
+            self.ids.extend(parse(&text(file)?)?);
         }
         let mut seen = HashSet::new();
         self.ids.retain(|id| seen.insert(id.clone()));
@@ -43,6 +43,17 @@ impl Selection {
         }
         Ok(self.ids)
     }
+}
+
+/// Whether `file` means standard input.
+pub(super) fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// All of a file, or of standard input.
+pub(super) fn text(file: &Path) -> Result<String, Failure> {
+    let source = if is_stdin(file) { Source::Stdin(u64::MAX) } else { Source::File(file) };
+    read_text(source).map_err(Failure::usage)
 }
 
 fn parse(text: &str) -> Result<Vec<String>, Failure> {
