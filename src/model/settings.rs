@@ -29,6 +29,19 @@ pub struct AppSettings {
     pub export_retention_days: u32,
     pub keep_archive_hours: u32,
     pub erasure_due_days: u32,
+    pub export_about: ExportAbout,
+}
+
+/// What an export says of the controller and its ways; what is empty is as usher says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "documented at the proto message")]
+pub struct ExportAbout {
+    pub controller: String,
+    pub retention: String,
+    pub recipients: Vec<String>,
+    pub source: String,
+    pub rights: Vec<String>,
 }
 
 /// The longest validity of tokens minted here that can be allowed: 365 days.
@@ -63,6 +76,7 @@ impl Default for AppSettings {
             export_retention_days: 30,
             keep_archive_hours: 24,
             erasure_due_days: 30,
+            export_about: ExportAbout::default(),
         }
     }
 }
@@ -108,6 +122,8 @@ pub struct SettingsChange {
     pub keep_archive_hours: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure_due_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_about: Option<ExportAbout>,
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ fn envelope() -> Map<String, Value> {
         ("recipients", texts()),
         ("source", text()),
         ("rights", texts()),
+        ("controller", text()),
     ]);
     let end = fields([("records", counts()), ("read_to", time())]);
     let all = [

@@ -85,9 +85,11 @@ impl Domain {
             Readable::Erasing => return Err(Error::state("user_id", Reason::UserDeleted)),
             Readable::Unknown => return Err(Error::state("user_id", Reason::UserNotFound)),
         };
+        let found = settings::get_app(&db, app).await?;
         let header = Header {
             user_id: user.as_str().to_owned(),
-            app: settings::get_app(&db, app).await?.name,
+            about: settings::settings_of(&found)?.export_about,
+            app: found.name,
             task_id: None,
             options,
             read_from: self.now(),

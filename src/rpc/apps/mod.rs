@@ -1,5 +1,6 @@
 //! `usher.v1.AppService`.
 
+mod about;
 mod keys;
 mod settings;
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use prost_types::Duration as PbDuration;
 use tonic::{Request, Status};
 
+use super::about;
 use crate::domain::Domain;
 use crate::domain::apps::settings::AppView;
 use crate::model::settings::{
@@ -58,6 +59,7 @@ fn app(view: AppView) -> pb::App {
         export_retention_days: i32::try_from(view.settings.export_retention_days).unwrap_or(i32::MAX),
         keep_archive_hours: i32::try_from(view.settings.keep_archive_hours).unwrap_or(i32::MAX),
         erasure_due_days: i32::try_from(view.settings.erasure_due_days).unwrap_or(i32::MAX),
+        export_about: Some(about::encode(view.settings.export_about)),
     };
     pb::App { name: view.name, created_at: Some(to_timestamp(view.created_at)), settings: Some(settings) }
 }
@@ -98,6 +100,10 @@ fn change(message: pb::UpdateAppRequest) -> Result<SettingsChange, Status> {
                 let days = from_one(settings.erasure_due_days, MAX_DAYS);
                 let days = days.ok_or("must be 1 to 3,650 days");
                 change.erasure_due_days = bad.take("settings.erasure_due_days", days);
+            }
+            "export_about" => {
+                let about = settings.export_about.clone().unwrap_or_default();
+                change.export_about = Some(about::decode(about, "settings.export_about", &mut bad));
             }
             "unique_names" => {
                 change.unique_names = bad.take("settings.unique_names", unique_names(settings.unique_names));

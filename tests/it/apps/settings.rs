@@ -23,10 +23,17 @@ fn settings() -> pb::AppSettings {
         export_retention_days: 7,
         keep_archive_hours: 1,
         erasure_due_days: 14,
+        export_about: Some(pb::ExportAbout {
+            controller: "Example Ltd, privacy@example.com".to_owned(),
+            retention: "a year".to_owned(),
+            recipients: vec!["a host".to_owned()],
+            source: "sign-up".to_owned(),
+            rights: vec!["erasure".to_owned()],
+        }),
     }
 }
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "guests_enabled",
     "guest_retention_days",
     "unique_names",
@@ -39,6 +46,7 @@ const ALL: [&str; 12] = [
     "export_retention_days",
     "keep_archive_hours",
     "erasure_due_days",
+    "export_about",
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
@@ -60,6 +68,7 @@ fn defaults() -> pb::AppSettings {
         export_retention_days: 30,
         keep_archive_hours: 24,
         erasure_due_days: 30,
+        export_about: Some(pb::ExportAbout::default()),
     }
 }
 
@@ -117,6 +126,13 @@ each_backend! {
                     export_retention_days: 0,
                     keep_archive_hours: 8_761,
                     erasure_due_days: -1,
+                    export_about: Some(pb::ExportAbout {
+                        controller: "x".repeat(1_001),
+                        retention: "a\nb".to_owned(),
+                        recipients: vec!["x".to_owned(), String::new()],
+                        source: "\0".to_owned(),
+                        rights: vec!["x".to_owned(); 51],
+                    }),
                     ..settings()
                 },
                 Some(mask(&ALL[3..])),
@@ -130,6 +146,11 @@ each_backend! {
                     "settings.export_retention_days",
                     "settings.keep_archive_hours",
                     "settings.erasure_due_days",
+                    "settings.export_about.controller",
+                    "settings.export_about.retention",
+                    "settings.export_about.source",
+                    "settings.export_about.recipients[1]",
+                    "settings.export_about.rights",
                 ],
             ),
             (

@@ -132,9 +132,11 @@ impl ExportUsers {
         let Progress { item, user, read_from, position, given } = from;
         let id = ArchiveId { app: task.app, task: task.id, index: item };
         let is_first = position == Position::default();
+        let found = settings::get_app(db, task.app).await?;
         let header = Header {
             user_id: user.clone(),
-            app: settings::get_app(db, task.app).await?.name,
+            about: settings::settings_of(&found)?.export_about,
+            app: found.name,
             task_id: Some(task.id.to_string()),
             options,
             read_from: Timestamp::from_micros(read_from),
