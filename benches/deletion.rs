@@ -46,7 +46,7 @@ fn main() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let server = backend.start_with(&["--request-timeout", "10m"]).await;
-            let db = bare::connect(&server).await;
+            let db = bare::connect(server.place()).await;
             if is_asked("hard") {
                 hard(name, &server, &db, rows).await;
             }

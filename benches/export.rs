@@ -1,9 +1,6 @@
-//! How fast users are exported, beside a bare SELECT of the same rows, and how fast archives are downloaded.
+//! How fast users are exported, beside a bare SELECT of the same rows, how soon, and with how much memory.
 //!
-//! `cargo bench --bench export -- [MESSAGES]` prints, on every database there is: how soon the first record of
-//! `ExportUser` comes, and messages a second of the stream; messages a second of `ExportUsers`; those of a bare
-//! SELECT of the same rows, in pages by key; the rate of `DownloadResult`; and by how much the memory of the
-//! process, client included, grew at most meanwhile.
+//! `cargo bench --bench export -- [sqlite] [postgres] [MESSAGES]`; docs/performance.md says what the figures mean.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,19 +15,30 @@ mod bare;
 #[path = "../tests/it/harness/mod.rs"]
 #[expect(dead_code, unused_imports, unused_macros, reason = "a measurement needs less than the tests")]
 mod harness;
+#[expect(dead_code, reason = "processor time is measured elsewhere")]
+mod served;
 
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Backend, Kind, TestServer, pb, user_ids};
+use futures_util::future::join_all;
+use harness::{Answer, Backend, Caller, Kind, pb, user_ids};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Value};
 use serde_json::json;
+use served::Served;
 
 /// Rows of one bare statement.
 const CHUNK: usize = 1_000;
 const ROUNDS: usize = 3;
-/// Downloads in a row.
-const DOWNLOADS: u32 = 20;
+/// Calls whose first record is waited for.
+const CALLS: usize = 30;
+/// Callers that read the first records of a stream, and then nothing.
+const IDLE: u32 = 20;
+/// They have been sent all that a caller who reads nothing is sent.
+const SETTLED: Duration = Duration::from_secs(3);
+/// Downloads in a row, and at the same time.
+const DOWNLOADS: usize = 20;
+const AT_ONCE: usize = 10;
 
 const MESSAGE: [&str; 13] = [
     "app_id",
@@ -49,23 +57,34 @@ const MESSAGE: [&str; 13] = [
 ];
 
 fn main() {
-    let messages = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
-    for (name, kind) in [("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)] {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let messages = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
+    let kinds = [("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)];
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let is_any_named = kinds.iter().any(|(name, _)| named(name));
+    for (name, kind) in kinds.into_iter().filter(|(name, _)| named(name) || !is_any_named) {
         let Some((backend, _cleaner)) = Backend::prepare(kind) else { continue };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let server = backend.start_with(&["--request-timeout", "10m"]).await;
-            let db = bare::connect(&server).await;
-            fill(&server, &db, messages).await;
-            measure(name, &server, &db, messages).await;
-            db.close().await.unwrap();
-            server.stop().await;
-        });
+        runtime.block_on(measure(name, &backend, messages));
     }
 }
 
+async fn measure(name: &str, backend: &Backend, messages: usize) {
+    let server = Served::start(backend, backend.place()).await;
+    let db = bare::connect(server.place()).await;
+    fill(server.caller(), &db, messages).await;
+    if server.place().url.is_some() {
+        db.execute_unprepared("ANALYZE").await.unwrap();
+    }
+    let server = first_records(name, backend, server).await;
+    let server = memory(name, server.restart(backend).await, messages).await.restart(backend).await;
+    rates(name, server.caller(), &db, messages).await;
+    db.close().await.unwrap();
+    downloads(name, server.restart(backend).await).await.stop().await;
+}
+
 /// `user-00000` with so many messages in one channel, half of them with free data.
-async fn fill(server: &TestServer, db: &DatabaseConnection, messages: usize) {
+async fn fill(server: &Caller, db: &DatabaseConnection, messages: usize) {
     let ids = user_ids("user", 2);
     server.seed(&ids).await;
     let channel = [
@@ -112,56 +131,133 @@ async fn fill(server: &TestServer, db: &DatabaseConnection, messages: usize) {
         });
         bare::insert(db, "messages", &MESSAGE, rows).await;
     }
-    if server.kind() == Kind::Postgres {
-        db.execute_unprepared("ANALYZE").await.unwrap();
-    }
 }
 
-async fn measure(name: &str, server: &TestServer, db: &DatabaseConnection, messages: usize) {
-    let before = memory();
-    let (mut first, mut streamed, mut archived, mut bare) =
-        (Duration::ZERO, Duration::ZERO, Duration::ZERO, Duration::ZERO);
-    let mut task = pb::Task::default();
+/// How soon the first record comes: in the first call of a server, and in later ones.
+async fn first_records(name: &str, backend: &Backend, mut server: Served) -> Served {
+    let (mut first, mut later) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (to_first, whole) = stream(server, messages).await;
-        first = first.max(to_first);
-        streamed += whole;
-        let (done, took) = archive(server).await;
-        (task, archived) = (done, archived + took);
+        server = server.restart(backend).await;
+        connected(server.caller()).await;
+        first.push(first_record(server.caller()).await);
+    }
+    for _ in 0..CALLS {
+        later.push(first_record(server.caller()).await);
+    }
+    first.sort_unstable();
+    later.sort_unstable();
+    let [median, most, first] = [later[CALLS / 2], later[CALLS - 1], first[ROUNDS - 1]].map(ms);
+    tell(
+        name,
+        "ExportUser, first record",
+        &format!("{median} median, {most} at most; {first} after a start"),
+    );
+    server
+}
+
+/// The first call of a connection makes it; this one asks nothing of the database.
+async fn connected(server: &Caller) {
+    server.health().check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
+}
+
+async fn first_record(server: &Caller) -> Duration {
+    let begun = Instant::now();
+    let message = begin(server).await.message().await.unwrap().expect("records");
+    assert!(!message.records.is_empty());
+    begun.elapsed()
+}
+
+async fn begin(server: &Caller) -> tonic::Streaming<pb::ExportUserResponse> {
+    let request = pb::ExportUserRequest { user_id: "user-00000".to_owned(), ..Default::default() };
+    server.users().export_user(request).await.answered()
+}
+
+/// By how much the memory of a server grows: by one stream, by callers that wait, by one task.
+async fn memory(name: &str, server: Served, messages: usize) -> Served {
+    first_record(server.caller()).await;
+    let before = server.peak_memory();
+    stream(server.caller(), messages).await;
+    tell(name, "ExportUser, memory", &format!("{} MiB more", mib(server.peak_memory() - before)));
+    let before = server.memory();
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        let mut stream = begin(&server.caller().on_another_connection()).await;
+        stream.message().await.unwrap().expect("records");
+        idle.push(stream);
+    }
+    tokio::time::sleep(SETTLED).await;
+    let each = mib(server.memory().saturating_sub(before)) / f64::from(IDLE);
+    tell(name, "ExportUser, a caller that waits", &format!("{each:.1} MiB more"));
+    drop(idle);
+    let before = server.peak_memory();
+    archive(server.caller()).await;
+    let more = mib(server.peak_memory().saturating_sub(before));
+    tell(name, "ExportUsers, memory", &format!("{more} MiB more than that"));
+    server
+}
+
+async fn rates(name: &str, server: &Caller, db: &DatabaseConnection, messages: usize) {
+    let (mut streamed, mut archived, mut bare) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    for _ in 0..ROUNDS {
+        streamed += stream(server, messages).await;
+        let begun = Instant::now();
+        archive(server).await;
+        archived += begun.elapsed();
         bare += select(db, messages).await;
     }
-    let grown = memory().saturating_sub(before) / 1024;
     let rate = |time: Duration| (messages * ROUNDS) as f64 / time.as_secs_f64();
-    let (streamed, archived, bare) = (rate(streamed), rate(archived), rate(bare));
-    println!("{name:<9} first record of ExportUser         {:>9.1} ms at most", first.as_secs_f64() * 1e3);
-    for (what, rate) in [("ExportUser, messages", streamed), ("ExportUsers, messages", archived)] {
-        println!("{name:<9} {what:<34} {rate:>9.0}/s  bare {bare:>9.0}/s  ratio {:>5.2}", rate / bare);
+    let bare = rate(bare);
+    for (what, time) in [("ExportUser, messages", streamed), ("ExportUsers, messages", archived)] {
+        let rate = rate(time);
+        tell(name, what, &format!("{rate:.0}/s, bare {bare:.0}/s, ratio {:.2}", rate / bare));
     }
-    let rate = download(server, &task).await;
-    println!("{name:<9} DownloadResult                     {rate:>9.0} MB/s");
-    println!("{name:<9} memory grew by                     {grown:>9} MiB at most, client included");
 }
 
-/// How soon the first record comes, and the last.
-async fn stream(server: &TestServer, messages: usize) -> (Duration, Duration) {
+/// Downloads one after the other, and at the same time.
+async fn downloads(name: &str, server: Served) -> Served {
+    let task = archive(server.caller()).await;
+    let (before, begun, mut bytes) = (server.peak_memory(), Instant::now(), 0);
+    for _ in 0..DOWNLOADS {
+        bytes += download(server.caller().clone(), &task).await;
+    }
+    let rate = bytes as f64 / 1e6 / begun.elapsed().as_secs_f64();
+    let more = mib(server.peak_memory().saturating_sub(before));
+    tell(name, "DownloadResult", &format!("{rate:.0} MB/s, {more} MiB more"));
+    let (begun, before) = (Instant::now(), server.peak_memory());
+    let callers = (0..AT_ONCE).map(|_| download(server.caller().on_another_connection(), &task));
+    let bytes: usize = join_all(callers).await.into_iter().sum();
+    let rate = bytes as f64 / 1e6 / begun.elapsed().as_secs_f64();
+    let more = mib(server.peak_memory().saturating_sub(before));
+    tell(name, "DownloadResult, ten at once", &format!("{rate:.0} MB/s, {more} MiB more"));
+    server
+}
+
+fn tell(name: &str, what: &str, figures: &str) {
+    println!("{name:<9} {what:<33} {figures}");
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+fn mib(kib: u64) -> f64 {
+    (kib as f64 / 102.4).round() / 10.0
+}
+
+async fn stream(server: &Caller, messages: usize) -> Duration {
     let begun = Instant::now();
-    let request = pb::ExportUserRequest { user_id: "user-00000".to_owned(), ..Default::default() };
-    let mut stream = server.users().export_user(request).await.answered();
-    let (mut first, mut records) = (None, 0);
+    let (mut stream, mut records) = (begin(server).await, 0);
     while let Some(message) = stream.message().await.unwrap() {
-        first.get_or_insert_with(|| begun.elapsed());
         records += message.records.len();
     }
     assert!(records > messages);
-    (first.unwrap(), begun.elapsed())
+    begun.elapsed()
 }
 
-async fn archive(server: &TestServer) -> (pb::Task, Duration) {
-    let begun = Instant::now();
+async fn archive(server: &Caller) -> pb::Task {
     let request = pb::ExportUsersRequest { user_ids: vec!["user-00000".to_owned()], ..Default::default() };
     let task = server.users().export_users(request).await.answered().task.unwrap();
-    let task = server.completed(&task).await;
-    (task, begun.elapsed())
+    server.completed(&task).await
 }
 
 /// The same rows, all columns of them read.
@@ -200,24 +296,15 @@ fn values(row: &QueryResult) -> usize {
     texts + flag + json.sum::<usize>() + times.sum::<usize>()
 }
 
-/// Megabytes a second of downloads in a row.
-async fn download(server: &TestServer, task: &pb::Task) -> f64 {
-    let (begun, mut bytes) = (Instant::now(), 0_usize);
-    for _ in 0..DOWNLOADS {
-        let request = pb::DownloadResultRequest { task_id: task.task_id.clone(), index: 0, offset: 0 };
-        let mut stream = server.tasks().download_result(request).await.answered();
-        while let Some(message) = stream.message().await.unwrap() {
-            if let Some(pb::download_result_response::Part::Data(data)) = message.part {
-                bytes += data.len();
-            }
+/// Downloads an archive; its length.
+async fn download(server: Caller, task: &pb::Task) -> usize {
+    let request = pb::DownloadResultRequest { task_id: task.task_id.clone(), index: 0, offset: 0 };
+    let mut stream = server.tasks().download_result(request).await.answered();
+    let mut bytes = 0;
+    while let Some(message) = stream.message().await.unwrap() {
+        if let Some(pb::download_result_response::Part::Data(data)) = message.part {
+            bytes += data.len();
         }
     }
-    bytes as f64 / 1e6 / begun.elapsed().as_secs_f64()
-}
-
-/// The most memory that this process has used, in KiB.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+    bytes
 }

@@ -61,7 +61,7 @@ fn main() {
 async fn measure(name: &str, backend: &Backend, rows: usize) {
     let server = backend.start_with(&["--request-timeout", "10m"]).await;
     seed(&server).await;
-    let db = bare::connect(&server).await;
+    let db = bare::connect(server.place()).await;
     let (mut ours, mut theirs) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
         ours += import(&server, &format!("i{round}"), rows).await;
